@@ -1,0 +1,39 @@
+# Every target works on a fresh machine: the first one makes .venv and installs into it.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.DEFAULT_GOAL := help
+.PHONY: help install run test test-slow check regression clean
+
+help:  ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+install: $(INSTALLED)  ## Make .venv and install rectrain with its test tools into it
+$(INSTALLED): setup.cfg pyproject.toml
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[test]'
+	@touch $@
+
+run: $(INSTALLED)  ## Train model=dcn data=criteo on the built-in sample and write a report
+	$(BIN)/rectrain model=dcn data=criteo
+
+test: $(INSTALLED)  ## Run the fast tests
+	$(BIN)/python -m pytest
+
+test-slow: $(INSTALLED)  ## Run all tests, the slow ones too
+	$(BIN)/python -m pytest -m 'slow or not slow'
+
+check: $(INSTALLED)  ## Lint, format, types, then the fast tests
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/python -m pytest
+
+regression: $(INSTALLED)  ## Train every tiny experiment and hold its AUC to its band
+	$(BIN)/python scripts/regression.py
+
+clean:  ## Remove .venv, caches and everything that runs have written
+	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache outputs data/prepared data/sample
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +

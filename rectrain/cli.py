@@ -1,0 +1,106 @@
+"""argv and Hydra, nowhere else: the command word, the composed config, messages and exit codes.
+
+TensorFlow is not imported here, so that help, completion and config errors answer at once.
+"""
+
+import os
+import shlex
+import sys
+import traceback
+from pathlib import Path
+
+COMMANDS = ("train", "prepare")
+
+
+def main():
+    """`rectrain [command] key=value ... [Hydra flags]`; exits with 0, 1, 2, 3 or 130."""
+    os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing and exiting with 1
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    sys.exit(_main(sys.argv[1:]))
+
+
+def _main(argv: list[str]) -> int:
+    from hydra.errors import HydraException
+    from omegaconf.errors import OmegaConfBaseException
+
+    from rectrain.console import complain, open_terminal
+    from rectrain.errors import InputError
+
+    open_terminal()
+    try:
+        command, overrides = _split(argv)
+        return _run_hydra(command, overrides, shlex.join(["rectrain", *argv]))
+    except InputError as error:
+        complain(str(error))
+    except (HydraException, OmegaConfBaseException) as error:
+        from rectrain.hydra_errors import explain
+
+        complain(explain(error, command, overrides))
+    except OSError as error:  # Hydra makes the run directory
+        complain(f"cannot write {error.filename}: {error.strerror}. Choose another place with hydra.run.dir=DIR.")
+    return 2
+
+
+def _split(argv: list[str]) -> tuple[str, list[str]]:
+    """The command word, where the first word is one, and the rest."""
+    from rectrain.errors import InputError, did_you_mean
+
+    if not argv or argv[0].startswith("-") or "=" in argv[0]:
+        return "train", argv
+    if argv[0] not in COMMANDS:
+        raise InputError(f"{argv[0]!r}: expected a command or key=value.{did_you_mean(argv[0], COMMANDS)}")
+    return argv[0], argv[1:]
+
+
+def _run_hydra(command: str, overrides: list[str], typed: str) -> int:
+    """Lets Hydra compose one config, or those of a sweep, and run each; the first code that is not 0."""
+    import hydra
+
+    codes = []
+    sys.argv = [sys.argv[0], *overrides]
+    hydra.main(version_base="1.3", config_path="pkg://rectrain.configs", config_name=command)(
+        lambda config: codes.append(_run_job(command, config, typed))
+    )()
+    return next((code for code in codes if code), 0)
+
+
+def _run_job(command: str, config, typed: str) -> int:
+    """One job; what goes wrong becomes a message and an exit code, so that a sweep goes on."""
+    from hydra.core.hydra_config import HydraConfig
+    from omegaconf import OmegaConf
+    from omegaconf.errors import OmegaConfBaseException
+
+    from rectrain.console import complain
+    from rectrain.errors import GateError, InputError
+    from rectrain.run_dir import RunDir
+
+    run_dir = RunDir(Path(HydraConfig.get().runtime.output_dir))
+    try:
+        raw = OmegaConf.to_container(config, resolve=True)
+        _run_command(command, raw, run_dir, OmegaConf.to_yaml(config, resolve=True), typed)
+        return 0
+    except (InputError, OmegaConfBaseException) as error:
+        complain(str(error))
+        return 2
+    except GateError as error:
+        complain(str(error))
+        return 3
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return 130
+    except Exception:
+        complain(traceback.format_exc())
+        return 1
+    finally:
+        run_dir.discard_if_empty()
+
+
+def _run_command(command: str, raw: dict, run_dir, config_yaml: str, typed: str):
+    if command == "prepare":
+        from rectrain.commands import prepare
+
+        prepare.run(raw)
+    else:
+        from rectrain.commands import train
+
+        train.run(raw, run_dir, config_yaml, typed)

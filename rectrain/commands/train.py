@@ -1,0 +1,132 @@
+"""rectrain [train]: prepared data, a model, the loop, a report."""
+
+import json
+import time
+from datetime import UTC, datetime
+
+from rectrain.config import ExpectConfig
+from rectrain.console import open_log, say, terminal_width, wants_color
+from rectrain.data.prepare import prepare
+from rectrain.errors import GateError
+from rectrain.run_dir import RunDir, write_whole
+from rectrain.sections import train_config
+
+
+def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
+    """One training run, from a composed config to a report.
+
+    Raises:
+        InputError: the config, the data or the folder are wrong; a run that had begun reports `status: failed` first.
+        GateError: the test metric left the band of `expect`.
+    """
+    config = train_config(raw)
+    started, clock = datetime.now(UTC), time.perf_counter()
+    prepared = prepare(config.data, say=say)
+    prepare_seconds = time.perf_counter() - clock
+
+    # TensorFlow is loaded here, after everything that can be wrong without it.
+    from rectrain.outputs.run_report import Begun
+    from rectrain.training.build import build_trainer
+
+    begun = Begun(command, raw, started, prepare_seconds)
+    trainer = build_trainer(config, prepared, run_dir, on_evaluation=_Tracker(run_dir))
+    _begin(run_dir, config_yaml, prepared)
+    say(_header(config, prepared, trainer, run_dir))
+    report = _train_and_report(config, begun, prepared, trainer, run_dir)
+    if config.expect is not None:
+        _check_expectation(config.expect, report)
+
+
+def _train_and_report(config, begun, prepared, trainer, run_dir) -> dict:
+    """Trains, evaluates and writes the report, whatever happens."""
+    from rectrain.evaluation.evaluate import split_curves, split_metrics
+    from rectrain.outputs.report import write_report
+    from rectrain.outputs.run_report import run_report
+    from rectrain.outputs.summary import summary
+
+    metrics, curves = {}, {}
+
+    def report(status: str, error: str | None = None) -> dict:
+        made = {"status": status, "error": error, **run_report(begun, prepared, trainer, metrics, curves)}
+        write_report(run_dir.path, made)
+        return made
+
+    try:
+        trainer.run()
+        for split in config.trainer.report_splits:
+            if prepared.rows(split):
+                scored = trainer.score(split)
+                metrics[split] = split_metrics(scored, trainer.steps.tasks, config.seed)
+                curves[split] = split_curves(scored, trainer.steps.tasks)
+    except KeyboardInterrupt:
+        report("stopped", "interrupted")
+        raise
+    except Exception as error:
+        report("failed", str(error))
+        raise
+    done = report("done")
+    say(summary(done, run_dir.path, width=terminal_width(), color=wants_color()))
+    return done
+
+
+def _begin(run_dir: RunDir, config_yaml: str, prepared):
+    """From here on the run directory is a run's."""
+    run_dir.path.mkdir(parents=True, exist_ok=True)
+    write_whole(run_dir.config, config_yaml)
+    write_whole(run_dir.schema, prepared.schema.to_json())
+    open_log(run_dir.log)
+
+
+def _header(config, prepared, trainer, run_dir: RunDir) -> str:
+    from rectrain.outputs.run_report import count_parameters
+    from rectrain.training.strategy import describe_device
+
+    rows = " + ".join(f"{n:,} {split}" for split, n in prepared.manifest["rows"].items())
+    parameters = count_parameters(trainer.steps.model)
+    return (
+        f"{config.model.name} on {config.data.name}: {rows} rows, {parameters['total']:,} parameters "
+        f"({parameters['embedding']:,} in tables)\n"
+        f"{describe_device()}, {config.trainer.precision}, {trainer.total_steps:,} steps of "
+        f"{config.trainer.batch_size:,}; outputs in {run_dir.path}"
+    )
+
+
+class _Tracker:
+    """Writes each evaluation to metrics.jsonl, to TensorBoard's events and to the terminal."""
+
+    def __init__(self, run_dir: RunDir):
+        self.run_dir = run_dir
+        self._events = None
+
+    def __call__(self, entry: dict):
+        with self.run_dir.metrics.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(entry) + "\n")
+        self._write_events(entry)
+        found = "  ".join(f"{task} AUC {m['auc']:.4f} logloss {m['logloss']:.4f}" for task, m in entry["valid"].items())
+        say(f"step {entry['step']:,}  epoch {entry['epoch']:.2f}  loss {entry['train_loss']:.4f}  valid {found or '–'}")
+
+    def _write_events(self, entry: dict):
+        import tensorflow as tf
+
+        if self._events is None:
+            self._events = tf.summary.create_file_writer(str(self.run_dir.tensorboard))
+        with self._events.as_default(step=entry["step"]):
+            tf.summary.scalar("train/loss", entry["train_loss"])
+            for group, rate in entry["learning_rate"].items():
+                tf.summary.scalar(f"train/learning_rate/{group}", rate)
+            for task, metrics in entry["valid"].items():
+                for metric, value in metrics.items():
+                    if value is not None:
+                        tf.summary.scalar(f"valid/{task}/{metric}", value)
+        self._events.flush()
+
+
+def _check_expectation(expect: ExpectConfig, report: dict):
+    task, _, metric = expect.metric.rpartition(".")
+    by_task = report["metrics"]["test"]
+    value = by_task[task or next(iter(by_task))][metric]["value"]
+    if value is None or abs(value - expect.value) > expect.tolerance:
+        raise GateError(
+            f"test {expect.metric} is {value}, outside of expect.value {expect.value:g} +- {expect.tolerance:g}."
+        )
+    say(f"test {expect.metric} {value:.4f} lies within {expect.value:g} +- {expect.tolerance:g}")

@@ -1,0 +1,363 @@
+"""One typed dataclass for each section of the config, checked before any data is read.
+
+`parse` turns the plain dict that Hydra composed into the dataclass and names the key of whatever does not fit. Defaults
+live in the YAML files, except inside a dataset's feature groups, where each type has its own below.
+"""
+
+import dataclasses
+import math
+import types
+import typing
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+from rectrain.errors import InputError, did_you_mean
+
+
+@dataclass(frozen=True)
+class Range:
+    """Bounds of a number: low <= x <= high, or low < x where `open_low`, x < high where `open_high`."""
+
+    low: float = -math.inf
+    high: float = math.inf
+    open_low: bool = False
+    open_high: bool = False
+
+    def holds(self, x) -> bool:
+        above = x > self.low if self.open_low else x >= self.low
+        below = x < self.high if self.open_high else x <= self.high
+        return above and below
+
+    def __str__(self):
+        left = f"{'(' if self.open_low or self.low == -math.inf else '['}{self.low:g}"
+        right = f"{self.high:g}{')' if self.open_high or self.high == math.inf else ']'}"
+        return f"{left}, {right}"
+
+
+Count = Annotated[int, Range(1)]
+NotNegative = Annotated[float, Range(0)]
+Positive = Annotated[float, Range(0, open_low=True)]
+Fraction = Annotated[float, Range(0, 1)]
+
+
+@dataclass(frozen=True)
+class CategoricalConfig:
+    """Values looked up in a vocabulary fitted on the training split, or hashed."""
+
+    columns: list[str]
+    type: Literal["categorical"] = "categorical"
+    min_count: Count = 1  # rarer values in the training split are out of vocabulary
+    hash_buckets: Count | None = None  # null: a vocabulary
+
+
+@dataclass(frozen=True)
+class NumericConfig:
+    """Numbers, transformed; log_square and quantile make categories of them."""
+
+    columns: list[str]
+    type: Literal["numeric"] = "numeric"
+    transform: Literal["none", "log1p", "standardize", "minmax", "log_square", "quantile"] = "none"
+    min_count: Count | None = None  # log_square only; null: 1
+    buckets: Annotated[int, Range(2)] | None = None  # quantile only
+
+
+@dataclass(frozen=True)
+class MultiValuedConfig:
+    """Several values in one cell, without order: split at `separator`, or a list column of a parquet file."""
+
+    columns: list[str]
+    type: Literal["multi_valued"] = "multi_valued"
+    separator: str = "|"
+    max_length: Count = 20  # values kept of one cell, from its start
+    min_count: Count = 1
+    hash_buckets: Count | None = None
+
+
+FeatureConfig = CategoricalConfig | NumericConfig | MultiValuedConfig
+
+
+@dataclass(frozen=True)
+class FormatConfig:
+    """How raw files are laid out. Everything but `reader` concerns delimited text."""
+
+    reader: str  # rectrain/data/readers/<reader>.py
+    delimiter: str = ","
+    quote: str | None = '"'  # null: quotes are ordinary characters
+    header: bool = True
+    columns: list[str] | None = None  # names, where the files have no header
+    null_values: list[str] = field(default_factory=lambda: [""])
+
+
+@dataclass(frozen=True)
+class TimeConfig:
+    column: str
+    format: str | None  # strptime; null: the column holds numbers
+
+
+@dataclass(frozen=True)
+class SplitConfig:
+    """Which row belongs to train, valid and test."""
+
+    by: Literal["order", "random", "hash", "time", "files"]
+    train: Fraction
+    valid: Fraction
+    test: Fraction
+    seed: int  # random
+    column: str | None  # hash: rows of equal value stay together
+    valid_from: str | float | None  # time: first moment of valid and test, as written in the column; null: by fractions
+    test_from: str | float | None
+    files: dict[str, str | list[str]] | None  # files: {train: ..., valid: ..., test: ...}, paths or globs
+
+    def __post_init__(self):
+        if self.by != "files" and abs(self.train + self.valid + self.test - 1) > 1e-9:
+            total = self.train + self.valid + self.test
+            raise InputError(
+                f"data.split: train + valid + test must be 1; received {self.train:g} + {self.valid:g} + {self.test:g}"
+                f" = {total:g}. Set data.split.train, data.split.valid and data.split.test."
+            )
+        if self.by == "hash" and self.column is None:
+            raise InputError("data.split.by=hash needs data.split.column, the key whose rows stay together.")
+        if self.by == "files" and not self.files:
+            raise InputError("data.split.by=files needs data.split.files.train (and .valid, .test): paths or globs.")
+        if (self.valid_from is None) != (self.test_from is None):
+            raise InputError("data.split.valid_from and data.split.test_from go together; one of them is null.")
+
+
+@dataclass(frozen=True)
+class SampleConfig:
+    """The built-in planted-truth sample that stands in where the data set's files are absent."""
+
+    layout: str
+    rows: Count
+    seed: int
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    name: str
+    source: Literal["auto", "files", "sample"]  # auto: the sample where `folder` holds no files
+    folder: str  # where the raw files are looked for when `files` is null
+    files: str | list[str] | None  # paths, globs or folders; a missing one is an error
+    prepared_dir: str
+    format: FormatConfig
+    labels: dict[str, str]  # task -> column
+    weight: str | None  # column of example weights
+    group: str | None  # column whose rows are ranked against each other (GAUC)
+    time: TimeConfig | None
+    features: dict[str, FeatureConfig]
+    crosses: list[list[str]]  # pairs (or more) of categorical columns, hashed together; the linear part reads them
+    cross_buckets: Count
+    split: SplitConfig
+    sample: SampleConfig | None
+
+
+@dataclass(frozen=True)
+class ScheduleConfig:
+    """Learning rate over the steps of the run; the optimizer's own rate is the top."""
+
+    warmup_steps: Annotated[int, Range(0)]
+    decay: Literal["constant", "linear", "cosine", "inverse_sqrt"]
+    final_fraction: Fraction  # of the rate, reached at the last step (linear, cosine)
+    plateau_factor: Annotated[float, Range(0, 1, open_low=True)] | None  # null: never cut
+    plateau_patience: Count  # evaluations without gain before a cut
+
+
+@dataclass(frozen=True)
+class TrainerConfig:
+    batch_size: Count  # examples in a step, over all replicas
+    eval_batch_size: Count
+    epochs: Count
+    max_steps: Count | None  # null: as many as the epochs hold
+    eval_every_steps: Count | None  # null: at the end of each epoch
+    monitor: str  # metric of the validation split: auc, or task.auc
+    patience: Count | None  # evaluations without gain before training stops; null: never
+    schedule: ScheduleConfig
+    precision: Literal["float32", "bfloat16"]
+    steps_per_call: Count  # inner steps of one tf.function call
+    shuffle_rows: Count  # window that is shuffled in memory, rows
+    keep_checkpoints: Count
+    report_splits: list[Literal["train", "valid", "test"]]
+
+
+@dataclass(frozen=True)
+class OptimizerConfig:
+    """What all optimizers share; `settings` are the keyword arguments of rectrain/optimizers/<name>.py."""
+
+    name: str
+    settings: dict[str, Any]
+    regularize: Literal["batch", "table"]  # L2 over the rows a batch used, or over whole tables
+    l2_embedding: NotNegative  # of tables, linear ones too: l2 / 2 * sum of squares
+    l2_dense: NotNegative  # of all other weights
+    clip_norm: Positive | None  # over all gradients together
+
+
+@dataclass(frozen=True)
+class StrategyConfig:
+    name: Literal["one"]
+
+
+@dataclass(frozen=True)
+class ExpectConfig:
+    """A gate for regression runs: exit code 3 where the test metric leaves value +- tolerance."""
+
+    metric: str  # auc, or task.auc
+    value: float
+    tolerance: Positive
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """`settings` are the keyword arguments of `build` in rectrain/models/<name>.py."""
+
+    name: str
+    settings: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    seed: Annotated[int, Range(0, 2**32 - 1)]
+    data: DataConfig
+    model: ModelConfig
+    optimizer: OptimizerConfig
+    strategy: StrategyConfig
+    trainer: TrainerConfig
+    expect: ExpectConfig | None
+
+
+@dataclass(frozen=True)
+class PrepareConfig:
+    data: DataConfig
+
+
+def parse(kind, value, key: str):
+    """`value` as the type `kind`: a dataclass from a dict, or any annotation this file uses.
+
+    Raises:
+        InputError: names `key` (or the key below it), what came and what was expected.
+    """
+    origin = typing.get_origin(kind)
+    if origin is Annotated:
+        return _parse_bounded(kind, value, key)
+    if origin in (typing.Union, types.UnionType):
+        return _parse_union(kind, value, key)
+    if origin is Literal:
+        return _parse_choice(typing.get_args(kind), value, key)
+    if origin is list:
+        return _parse_list(kind, value, key)
+    if origin is dict:
+        return _parse_dict(kind, value, key)
+    if dataclasses.is_dataclass(kind):
+        return _parse_dataclass(kind, value, key)
+    return _parse_plain(kind, value, key)
+
+
+def check_keys(value: dict, known, key: str):
+    """Refuses a key that nobody reads, with a suggestion."""
+    for name in value:
+        if name not in known:
+            raise InputError(f"{_join(key, name)}: no such key.{did_you_mean(str(name), known)}")
+
+
+def _parse_dataclass(kind, value, key):
+    if not isinstance(value, dict):
+        raise _unexpected(key, value, "a section of keys")
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    hints = typing.get_type_hints(kind, include_extras=True)
+    check_keys(value, fields, key)
+    for name, f in fields.items():
+        required = f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+        if required and name not in value:
+            raise InputError(f"{_join(key, name)}: missing; expected {describe(hints[name])}.")
+    return kind(**{name: parse(hints[name], v, _join(key, name)) for name, v in value.items()})
+
+
+def _parse_bounded(kind, value, key):
+    base, bounds = typing.get_args(kind)
+    number = parse(base, value, key)
+    if not bounds.holds(number):
+        raise InputError(f"{key}={number}: expected {base.__name__} in {bounds}.")
+    return number
+
+
+def _parse_union(kind, value, key):
+    members = typing.get_args(kind)
+    if value is None and type(None) in members:
+        return None
+    members = [m for m in members if m is not type(None)]
+    if all(dataclasses.is_dataclass(m) for m in members) and len(members) > 1:
+        return _parse_by_type(members, value, key)
+    for member in members:
+        try:
+            return parse(member, value, key)
+        except InputError as error:
+            if len(members) == 1:
+                raise
+            last = error
+    raise _unexpected(key, value, describe(kind)) from last
+
+
+def _parse_by_type(members, value, key):
+    """The dataclass whose `type` default equals value["type"]."""
+    if not isinstance(value, dict):
+        raise _unexpected(key, value, "a section of keys")
+    by_type = {m.__dataclass_fields__["type"].default: m for m in members}
+    chosen = _parse_choice(tuple(by_type), value.get("type"), _join(key, "type"))
+    return parse(by_type[chosen], value, key)
+
+
+def _parse_choice(choices, value, key):
+    if value not in choices:
+        raise InputError(f"{key}={value}: expected one of {', '.join(map(str, choices))}.")
+    return value
+
+
+def _parse_list(kind, value, key):
+    if not isinstance(value, list):
+        raise _unexpected(key, value, describe(kind))
+    (item,) = typing.get_args(kind)
+    return [parse(item, v, f"{key}[{i}]") for i, v in enumerate(value)]
+
+
+def _parse_dict(kind, value, key):
+    if not isinstance(value, dict):
+        raise _unexpected(key, value, "a section of keys")
+    _, item = typing.get_args(kind)
+    return {str(name): parse(item, v, _join(key, name)) for name, v in value.items()}
+
+
+def _parse_plain(kind, value, key):
+    if kind is Any:
+        return value
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if kind is int and isinstance(value, float) and value.is_integer():  # YAML reads 16e6 as a float
+        return int(value)
+    if type(value) is not kind or (kind is float and not math.isfinite(value)):
+        raise _unexpected(key, value, describe(kind))
+    return value
+
+
+def _unexpected(key, value, expected):
+    shown = "null" if value is None else f"{value!r}"[:80]
+    return InputError(f"{key}={shown}: expected {expected}.")
+
+
+def describe(kind) -> str:
+    """An annotation in the words of a message."""
+    origin, args = typing.get_origin(kind), typing.get_args(kind)
+    if origin is Annotated:
+        return f"{describe(args[0])} in {args[1]}"
+    if origin is Literal:
+        return f"one of {', '.join(map(str, args))}"
+    if origin in (typing.Union, types.UnionType):
+        return " or ".join(describe(a) for a in args)
+    if origin is list:
+        return f"a list of {describe(args[0])}"
+    if origin is dict or dataclasses.is_dataclass(kind):
+        return "a section of keys"
+    names = {int: "an integer", float: "a number", bool: "true or false", str: "text", type(None): "null"}
+    return names[kind]
+
+
+def _join(key, name):
+    return f"{key}.{name}" if key else str(name)

@@ -1,0 +1,57 @@
+"""What a run says: on the terminal, and with times in the log of its run directory."""
+
+import logging
+import os
+import shutil
+import sys
+from pathlib import Path
+
+from tqdm import tqdm
+
+_logger = logging.getLogger("rectrain")
+
+
+class _Terminal(logging.Handler):
+    """Lines on stdout, above a progress bar where there is one."""
+
+    def emit(self, record):
+        tqdm.write(record.getMessage(), file=sys.stdout)
+        sys.stdout.flush()
+
+
+def open_terminal():
+    _logger.setLevel(logging.INFO)
+    _logger.propagate = False
+    for handler in list(_logger.handlers):
+        _logger.removeHandler(handler)
+        handler.close()
+    _logger.addHandler(_Terminal())
+
+
+def open_log(path: Path):
+    """Writes what is said from now on into `path` as well, until `open_terminal` is called again."""
+    handler = logging.FileHandler(path, encoding="utf-8")
+    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
+    _logger.addHandler(handler)
+
+
+def say(text: str):
+    for line in text.splitlines() or [""]:
+        _logger.info("%s", line)
+
+
+def complain(text: str):
+    """An error message on stderr, and in the log."""
+    tqdm.write(f"rectrain: {text}", file=sys.stderr)
+    for handler in _logger.handlers:
+        if isinstance(handler, logging.FileHandler):
+            handler.handle(_logger.makeRecord(_logger.name, logging.ERROR, "", 0, "%s", (text,), None))
+
+
+def terminal_width() -> int:
+    return min(shutil.get_terminal_size((80, 24)).columns, 100)
+
+
+def wants_color() -> bool:
+    """Colours only on a terminal, and not where NO_COLOR is set."""
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ

@@ -1,0 +1,225 @@
+"""The kinds of features: each is fitted on blocks of the training split, then encodes any block.
+
+Each class has: `name`, `want` (the raw column), `observe(block)` (training rows), `finish(folder)` (ends the fit and
+writes the vocabulary into the prepared folder), `encoding` (all that an exported graph needs) and the values of a
+block. Ids count from the feature's own 0.
+
+Letters: N rows of a block, M values of a multi-valued column in all rows together.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rectrain.config import CategoricalConfig, MultiValuedConfig, NumericConfig
+from rectrain.data import statistics, transforms
+from rectrain.data.blocks import Block
+from rectrain.data.columns import Want, numbers, texts, unexpected
+from rectrain.data.vocab import HashBuckets, Vocabulary, hash_bucket, is_null, spread
+from rectrain.errors import InputError
+
+_CROSS_SEPARATOR = "\x1f"
+
+
+class Text:
+    """A categorical column."""
+
+    def __init__(self, column: str, key: str, config: CategoricalConfig):
+        self.name, self.want = column, Want(column, "text", f"{key}.columns")
+        self._encoder = _text_encoder(column, key, config)
+
+    def observe(self, block: Block):
+        self._encoder.observe(texts(block, self.name))
+
+    def finish(self, folder: Path):
+        self._encoder.finish(folder)
+
+    @property
+    def num_rows(self) -> int:
+        return self._encoder.num_rows
+
+    @property
+    def encoding(self) -> dict:
+        return self._encoder.encoding
+
+    def ids(self, block: Block) -> np.ndarray:
+        """int (N,)."""
+        return self._encoder.ids(texts(block, self.name))
+
+
+class LogSquare:
+    """A numeric column as a category: the text of log_square(x), by a fitted vocabulary."""
+
+    def __init__(self, column: str, key: str, config: NumericConfig):
+        self.name, self.want = column, Want(column, "number", f"{key}.columns")
+        self._vocabulary = Vocabulary(column, key, 1 if config.min_count is None else config.min_count)
+
+    def _categories(self, block: Block) -> pa.DictionaryArray:
+        """The text of each row, null where missing; distinct numbers are rendered once."""
+        encoded = numbers(block, self.name, self.want.key).dictionary_encode()
+        squared = transforms.log_square(encoded.dictionary.to_numpy(zero_copy_only=False))
+        return pa.DictionaryArray.from_arrays(encoded.indices, transforms.number_text(squared))
+
+    def observe(self, block: Block):
+        categories = self._categories(block)
+        counted = pc.value_counts(categories.indices.drop_null())
+        texts_seen = categories.dictionary.take(counted.field("values"))
+        self._vocabulary.observe_counts(texts_seen, counted.field("counts"))
+
+    def finish(self, folder: Path):
+        self._vocabulary.finish(folder)
+
+    @property
+    def num_rows(self) -> int:
+        return self._vocabulary.num_rows
+
+    @property
+    def encoding(self) -> dict:
+        return {**self._vocabulary.encoding, "type": "log_square"}
+
+    def ids(self, block: Block) -> np.ndarray:
+        """int32 (N,)."""
+        categories = self._categories(block)
+        return spread(np.append(self._vocabulary.ids(categories.dictionary), np.int32(0)), categories)
+
+
+class Quantile:
+    """A numeric column as a category: the bucket it falls into; 0 = missing."""
+
+    def __init__(self, column: str, key: str, config: NumericConfig):
+        if config.buckets is None:
+            raise InputError(f"{key}.buckets: missing; transform=quantile expects an integer, 2 or more.")
+        self.name, self.want = column, Want(column, "number", f"{key}.columns")
+        self._fit = statistics.Quantiles(config.buckets)
+        self.encoding = {"type": "quantile", "column": column}
+
+    def observe(self, block: Block):
+        self._fit.add(_present(block, self.want))
+
+    def finish(self, folder: Path):
+        _check_has_values(self._fit, self.want)
+        self.encoding |= self._fit.parameters()
+        del self._fit
+
+    @property
+    def num_rows(self) -> int:
+        return 2 + len(self.encoding["edges"])
+
+    def ids(self, block: Block) -> np.ndarray:
+        """int64 (N,)."""
+        array = numbers(block, self.name, self.want.key)
+        x = array.fill_null(0).to_numpy(zero_copy_only=False)
+        return np.where(is_null(array), 0, transforms.quantile_bucket(x, self.encoding["edges"]))
+
+
+class Number:
+    """A numeric column that stays a number; missing = 0 after the transform."""
+
+    def __init__(self, column: str, key: str, config: NumericConfig):
+        fits = {"standardize": statistics.Moments, "minmax": statistics.Extremes}
+        self.name, self.want = column, Want(column, "number", f"{key}.columns")
+        self._fit = fits.get(config.transform, statistics.Nothing)()
+        self.encoding = {"type": config.transform, "column": column}
+
+    def observe(self, block: Block):
+        self._fit.add(_present(block, self.want))
+
+    def finish(self, folder: Path):
+        _check_has_values(self._fit, self.want)
+        self.encoding |= self._fit.parameters()
+
+    def values(self, block: Block) -> np.ndarray:
+        """float32 (N,)."""
+        array = numbers(block, self.name, self.want.key)
+        x = array.fill_null(0).to_numpy(zero_copy_only=False)
+        with np.errstate(over="ignore", invalid="ignore"):
+            scaled = transforms.scale(x, self.encoding).astype(np.float32)
+        scaled = np.where(is_null(array), np.float32(0), scaled)
+        finite = np.isfinite(scaled)
+        if not finite.all():
+            expected = f"a number that fits float32 after transform={self.encoding['type']}"
+            raise unexpected(block, np.argmin(finite), self.name, self.want.key, expected)
+        return scaled
+
+
+class MultiValued:
+    """Several values in a cell, from text with a separator or from a list column."""
+
+    def __init__(self, column: str, key: str, config: MultiValuedConfig):
+        if config.separator == "":
+            raise InputError(f"{key}.separator='': expected at least one character.")
+        self.name, self.want = column, Want(column, "list", f"{key}.columns")
+        self.max_length, self._separator = config.max_length, config.separator
+        self._encoder = _text_encoder(column, key, config)
+
+    def _items(self, block: Block) -> tuple[pa.Array, np.ndarray]:
+        """The values that are kept, string (M,), and how many of them each row has, int (N,)."""
+        lists = block.columns[self.name]
+        if pa.types.is_string(lists.type):
+            lists = pc.split_pattern(lists, self._separator)
+        items = pc.list_flatten(lists)
+        filled = pc.fill_null(pc.not_equal(items, ""), False)
+        rows = pc.list_parent_indices(lists).filter(filled).to_numpy(zero_copy_only=False)
+        position = np.arange(rows.size) - np.searchsorted(rows, rows)  # within its row
+        kept = position < self.max_length
+        return items.filter(filled).filter(pa.array(kept)), np.bincount(rows[kept], minlength=block.num_rows)
+
+    def observe(self, block: Block):
+        self._encoder.observe(self._items(block)[0])
+
+    def finish(self, folder: Path):
+        self._encoder.finish(folder)
+
+    @property
+    def num_rows(self) -> int:
+        return self._encoder.num_rows
+
+    @property
+    def encoding(self) -> dict:
+        return {**self._encoder.encoding, "separator": self._separator}
+
+    def ids(self, block: Block) -> tuple[np.ndarray, np.ndarray]:
+        """Ids of all rows one after the other, int (M,), and how many each row has, int (N,)."""
+        items, lengths = self._items(block)
+        return self._encoder.ids(items), lengths
+
+
+class Cross:
+    """The raw texts of several categorical columns joined and hashed; nothing to fit. 0 where all are missing."""
+
+    def __init__(self, columns: list[str], buckets: int):
+        self.name, self.num_rows = "_x_".join(columns), 1 + buckets
+        self._columns, self._buckets = columns, buckets
+        self.encoding = {"type": "cross", "columns": columns, "buckets": buckets}
+
+    def ids(self, block: Block) -> np.ndarray:
+        """int64 (N,)."""
+        parts = [texts(block, column) for column in self._columns]
+        joined = pc.binary_join_element_wise(*parts, _CROSS_SEPARATOR, null_handling="replace", null_replacement="")
+        all_missing = np.logical_and.reduce([is_null(part) for part in parts])
+        return np.where(all_missing, 0, hash_bucket(joined, self._buckets))
+
+
+def _text_encoder(column: str, key: str, config: CategoricalConfig | MultiValuedConfig) -> Vocabulary | HashBuckets:
+    if config.hash_buckets is None:
+        return Vocabulary(column, key, config.min_count)
+    if config.min_count != 1:
+        raise InputError(
+            f"{key}.min_count={config.min_count} has no effect on hash buckets. Remove it, or set"
+            f" {key}.hash_buckets=null for a vocabulary."
+        )
+    return HashBuckets(column, config.hash_buckets)
+
+
+def _present(block: Block, want: Want) -> np.ndarray:
+    return numbers(block, want.column, want.key).drop_null().to_numpy(zero_copy_only=False)
+
+
+def _check_has_values(fit, want: Want):
+    if fit.needs_values and fit.count == 0:
+        raise InputError(
+            f"{want.key}: column {want.column!r} is blank in every row of the training split; its transform cannot be"
+            " fitted. Leave the column out, or choose transform=none."
+        )

@@ -1,0 +1,70 @@
+"""One pass over the raw files: blocks in the order of files and rows, each with the index of its first row."""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import pyarrow as pa
+
+from rectrain import registry
+from rectrain.config import FormatConfig
+from rectrain.data.blocks import Block
+from rectrain.data.columns import Want, check_header, kinds
+from rectrain.data.progress import Progress
+
+BLOCK_ROWS = 262_144  # blocks of a file are joined to about this: a look-up in a vocabulary costs its size each time
+
+
+@dataclass(frozen=True)
+class RawFiles:
+    """The raw files of a dataset: split -> paths, or "all" -> paths where a split is not a matter of files."""
+
+    files: dict[str, list[Path]]
+    format: FormatConfig
+    say: Callable[[str], object]
+
+    def check(self, wants: list[Want]):
+        """Raises InputError where a file lacks a column."""
+        column_names = self._reader("column_names")
+        for path in self._paths():
+            check_header(wants, column_names(path, self.format), path)
+
+    def count_rows(self) -> int:
+        self.say(f"counting rows of {len(self._paths())} file(s)")
+        count_rows = self._reader("count_rows")
+        return sum(count_rows(path, self.format) for path in self._paths())
+
+    def blocks(self, wants: list[Want], title: str) -> Iterator[tuple[str, int, Block]]:
+        """(key of `files`, index of the block's first row over all files, block)."""
+        read, columns = self._reader("read"), kinds(wants)
+        num_rows = 0
+        with Progress(title, sum(path.stat().st_size for path in self._paths()), self.say) as progress:
+            for split, paths in self.files.items():
+                for path in paths:
+                    for block in join(read(path, columns, self.format, advance=progress.advance)):
+                        yield split, num_rows, block
+                        num_rows += block.num_rows
+                        progress.add_rows(block.num_rows)
+
+    def _paths(self):
+        return [path for paths in self.files.values() for path in paths]
+
+    def _reader(self, function):
+        return registry.load("data/readers", self.format.reader, function)
+
+
+def join(blocks: Iterable[Block]) -> Iterator[Block]:
+    """Consecutive blocks of one file as fewer, larger ones."""
+    held: list[Block] = []
+    for block in blocks:
+        held.append(block)
+        if sum(b.num_rows for b in held) >= BLOCK_ROWS:
+            yield _joined(held)
+            held = []
+    if held:
+        yield _joined(held)
+
+
+def _joined(held):
+    columns = {name: pa.concat_arrays([b.columns[name] for b in held]) for name in held[0].columns}
+    return replace(held[0], columns=columns, num_rows=sum(b.num_rows for b in held))

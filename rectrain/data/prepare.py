@@ -1,0 +1,142 @@
+"""Raw rows -> a prepared dataset: find the files, fit on the training rows, encode, write; or find it done.
+
+Two passes over the raw files: the first checks every row's labels and fits vocabularies and transforms, the second
+encodes. A split by order, or by fractions of time, is preceded by a count. Memory follows the vocabularies and one
+block, never the rows.
+"""
+
+import dataclasses
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+
+from rectrain import registry
+from rectrain.config import DataConfig
+from rectrain.data import manifest, split, targets
+from rectrain.data.columns import Want, select, special_columns
+from rectrain.data.manifest import Prepared
+from rectrain.data.passes import RawFiles
+from rectrain.data.plan import Features
+from rectrain.data.shards import ShardWriter, to_table
+from rectrain.data.sources import Sources, find_files
+from rectrain.data.split import SPLITS, Assign
+from rectrain.data.tally import Tally
+from rectrain.data.vocab import ValueCounter
+from rectrain.data.writing import explained, locked, whole_folder
+from rectrain.errors import InputError
+
+Say = Callable[[str], object]
+
+
+def prepare(data: DataConfig, *, say: Say) -> Prepared:
+    """The prepared dataset of this config, made now unless it is there. `say` prints a line to the user.
+
+    Raises:
+        InputError: the config does not fit the files, a row is wrong, or the folder cannot be written.
+    """
+    registry.check_name("data/readers", data.format.reader, "data.format.reader", "read")
+    features = Features(data)
+    split.check(data)
+    sources = find_files(data)
+    raw = RawFiles(sources.files, data.format, say)
+    raw.check([*special_columns(data), *features.wants()])
+    key = manifest.key(data, sources.files)
+    root = Path(data.prepared_dir)
+    folder = root / manifest.folder_name(data, key)
+    if not _is_there(folder, key, say):
+        with explained(root, "data.prepared_dir"):
+            root.mkdir(parents=True, exist_ok=True)
+            with locked(root / f".{folder.name}.lock", lambda: say(f"waiting: another process prepares {folder}")):
+                if not _is_there(folder, key, say):
+                    with whole_folder(folder) as temporary:
+                        _Recipe(data, features, sources, raw, key).run(temporary)
+    return Prepared.load(folder)
+
+
+def _is_there(folder: Path, key: dict, say: Say) -> bool:
+    if not folder.exists():
+        return False
+    if Prepared.load(folder).manifest["key"] != key:
+        raise InputError(f"{folder} holds a dataset of another config. Remove the folder, or set data.prepared_dir.")
+    say(f"already prepared: {folder}")
+    return True
+
+
+@dataclasses.dataclass(frozen=True)
+class _Recipe:
+    data: DataConfig
+    features: Features
+    sources: Sources
+    raw: RawFiles
+    key: dict
+
+    def run(self, folder: Path):
+        """Fills the folder; the manifest comes last."""
+        assign = self._assign()
+        tally = self._fit(assign)
+        tally.check(self.data, split.expected(self.data, list(self.sources.files)))
+        schema = self.features.finish(folder)
+        (folder / manifest.SCHEMA).write_text(schema.to_json(), encoding="utf-8")
+        self._encode(assign, folder)
+        self._check_unchanged()
+        self._write_manifest(folder, tally)
+
+    def _wants(self) -> list[Want]:
+        return [*special_columns(self.data), *self.features.wants()]
+
+    def _assign(self) -> Assign:
+        config = self.data.split
+        if config.by == "files":
+            return split.by_files
+        if config.by == "order":
+            return split.by_order(config, self.raw.count_rows())
+        if config.by == "random":
+            return split.by_random(config)
+        if config.by == "hash":
+            return split.by_hash(config)
+        if config.valid_from is not None:
+            return split.by_moments(self.data)
+        return split.by_time_fractions(self.data, self._count_times())
+
+    def _count_times(self) -> pa.Table:
+        counter = ValueCounter(pa.float64())
+        for _, _, block in self.raw.blocks(special_columns(self.data), "counting times"):
+            counter.add(pa.array(targets.times(block, self.data.time)))
+        return counter.counts()
+
+    def _fit(self, assign: Assign) -> Tally:
+        tally = Tally(self.data.labels)
+        for name, first, block in self.raw.blocks(self._wants(), "fitting"):
+            codes = assign(name, first, block)
+            tally.add(codes, targets.read(block, self.data)["labels"])
+            train = np.flatnonzero(codes == 0)
+            if train.size:
+                self.features.observe(select(block, train))
+        return tally
+
+    def _encode(self, assign: Assign, folder: Path):
+        writers = [ShardWriter(folder, name) for name in SPLITS]
+        for name, first, block in self.raw.blocks(self._wants(), "encoding"):
+            codes = assign(name, first, block)
+            for code, writer in enumerate(writers):
+                rows = np.flatnonzero(codes == code)
+                if rows.size:
+                    part = select(block, rows)
+                    writer.write(to_table({**self.features.encode(part), **targets.read(part, self.data)}))
+        for writer in writers:
+            writer.close()
+
+    def _check_unchanged(self):
+        if manifest.key(self.data, self.sources.files) != self.key:
+            raise InputError("the raw files (data.files) changed while they were read. Run again when they are whole.")
+
+    def _write_manifest(self, folder: Path, tally: Tally):
+        sample = None if self.sources.sample is None else dataclasses.asdict(self.sources.sample)
+        content = manifest.build(
+            self.key, self.sources.kind, sample, tally.rows(), tally.positives(), manifest.num_bytes(folder)
+        )
+        text = json.dumps(content, indent=1, ensure_ascii=False)
+        (folder / manifest.MANIFEST).write_text(text, encoding="utf-8")

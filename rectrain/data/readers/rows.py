@@ -1,0 +1,195 @@
+"""Cuts a text file, gzipped or not, into chunks of whole rows that know their line numbers.
+
+Lines end at LF, CRLF or a lone CR, as in Arrow's parser. A row is a line, or several where a quoted cell holds line
+ends; blank lines are no rows. A quote has a meaning only at the start of a cell, and is written twice inside one.
+"""
+
+import gzip
+import re
+import zlib
+from collections.abc import Callable, Iterator
+from io import BufferedReader, FileIO
+from pathlib import Path
+from typing import BinaryIO, NamedTuple
+
+from rectrain.config import FormatConfig
+from rectrain.data.readers.checks import check_file, unreadable
+from rectrain.errors import InputError
+
+CHUNK_BYTES = 16 << 20  # read at a time, after decompression
+LINE_BYTES = 1 << 20  # longest row; Arrow parses blocks of this size in parallel
+
+_BOM = b"\xef\xbb\xbf"
+_GZIP = b"\x1f\x8b"
+_CONTENT = re.compile(rb"[^\r\n]")  # anything but blank lines
+_NO_TEXT = {  # first bytes -> what the file is, what to do
+    b"PK\x03\x04": "a zip archive; unpack it first",
+    b"PAR1\x15": "a parquet file; set data.format.reader=parquet",
+    b"\xfd7zXZ\x00": "compressed with xz; unpack it, or compress it with gzip",
+    b"\x28\xb5\x2f\xfd": "compressed with zstd; unpack it, or compress it with gzip",
+    b"\xff\xfe": "text in UTF-16; convert it: iconv -f UTF-16 -t UTF-8",
+    b"\xfe\xff": "text in UTF-16; convert it: iconv -f UTF-16 -t UTF-8",
+}
+
+
+class Row(NamedTuple):
+    line: int  # number of its first line, from 1
+    data: bytes  # without its line end
+    end: int  # offset in the chunk behind its line end
+
+
+class Chunk(NamedTuple):
+    data: bytes  # whole rows with their line ends, at least one
+    line: int  # number of the first line
+
+
+class Dialect:
+    """How cells and rows are told apart: `data.format`, checked.
+
+    A delimiter of one character and blanks, such as ", ", is read as the character alone. Cells then lose the blanks at
+    their ends, and quotes are ordinary characters: behind a blank none would start its cell.
+    """
+
+    def __init__(self, format: FormatConfig):
+        _check(format)
+        self.delimiter = format.delimiter[0]
+        self.strip = len(format.delimiter) > 1
+        self.quote = None if self.strip else format.quote
+        d, q = re.escape(self.delimiter).encode(), re.escape(self.quote or "").encode()
+        quoted = rb"%b(?:[^%b]++|%b%b)*+%b" % (q, q, q, q, q)
+        inside = rb"(?<=[^%b\r\n])%b" % (d, q)  # a quote that does not start its cell
+        row = rb"(?:[^\r\n%b]++|%b|%b)*+" % (q, inside, quoted) if q else rb"[^\r\n]*+"
+        self._row = re.compile(rb"(%b)(?:\r\n?|\n)" % row)
+        self._rows = re.compile(rb"(?:%b(?:\r\n?|\n))*+" % row)
+        self._quoted_cell = re.compile(rb"(?:^|(?<=%b))%b" % (d, quoted) if q else rb"(?!)")
+
+    def has_quotes(self, data: bytes) -> bool:
+        return self.quote is not None and self.quote.encode() in data
+
+    def end_of_rows(self, data: bytes) -> int:
+        """Offset behind the last whole row, 0 where there is none."""
+        stop = len(data) - data.endswith(b"\r")  # half a line end?
+        if self.has_quotes(data):
+            return self._rows.match(data, 0, stop).end()
+        return max(data.rfind(b"\n", 0, stop), data.rfind(b"\r", 0, stop)) + 1
+
+    def rows(self, chunk: Chunk) -> Iterator[Row]:
+        """One after another; slow: for headers and error messages."""
+        line = chunk.line
+        for match in self._row.finditer(chunk.data):
+            if match[1]:
+                yield Row(line, match[1], match.end())
+            line += count_lines(match[0])
+
+    def num_cells(self, row: bytes) -> int:
+        return self._quoted_cell.sub(b"", row).count(self.delimiter.encode()) + 1
+
+
+def _check(format: FormatConfig):
+    delimiter, quote = format.delimiter, format.quote
+    if not _is_separator(delimiter[:1]) or delimiter[1:].strip(" \t"):
+        raise InputError(
+            f"data.format.delimiter={delimiter!r}: expected one ASCII character, or one and blanks behind it, as in ', '."
+        )
+    if quote is not None and (len(quote) != 1 or not _is_separator(quote) or quote == delimiter[0]):
+        raise InputError(
+            f"data.format.quote={quote!r}: expected one ASCII character other than the delimiter, or null: no quoting."
+        )
+    if format.header and format.columns is not None:
+        raise InputError(
+            "data.format.columns names the columns of files without a header, but data.format.header=true; "
+            "set data.format.header=false, or data.format.columns=null."
+        )
+    if not format.header and not format.columns:
+        raise InputError("data.format.header=false needs data.format.columns, the names of all columns in order.")
+
+
+def _is_separator(character: str) -> bool:
+    return character.isascii() and character not in ("", "\r", "\n", "\0")
+
+
+def count_lines(data: bytes) -> int:
+    return data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n")
+
+
+def place(path: Path, row: Row) -> str:
+    """Where a row stands and how it starts, as a person finds it."""
+    start = row.data[:240].decode("utf-8", "replace")[:60]
+    return f"{path}, line {row.line}: {start!r}"
+
+
+def is_too_long(row: Row) -> bool:
+    return len(row.data) + 2 > LINE_BYTES  # 2: CRLF
+
+
+def too_long(path: Path, row: Row) -> InputError:
+    return InputError(
+        f"{place(path, row)}... is longer than {LINE_BYTES:,} bytes. Expected rows that end at a line end; "
+        "is data.format.quote right (null: quotes are ordinary characters), and is this a text file?"
+    )
+
+
+def chunks(path: Path, dialect: Dialect, advance: Callable[[int], object] | None = None) -> Iterator[Chunk]:
+    """The file in chunks of whole rows, in bounded memory.
+
+    Args:
+        advance: called with the number of raw (compressed) bytes consumed since its last call.
+    Raises:
+        InputError: a file that cannot be read or decompressed, a row without end.
+    """
+    rest, line = b"", 1
+    for piece in _pieces(path, advance or (lambda n: None)):
+        data = rest + piece
+        end = dialect.end_of_rows(data)
+        rest = data[end:]
+        whole = data[:end]
+        if _CONTENT.search(whole):
+            yield Chunk(whole, line)
+        line += count_lines(whole)
+        if len(rest) > CHUNK_BYTES:
+            raise too_long(path, Row(line, rest, len(rest)))
+    if rest:
+        raise InputError(
+            f"{place(path, Row(line, rest, len(rest)))} opens a quote that is never closed. Expected a closing "
+            f"{dialect.quote}; mend the line, or set data.format.quote=null if quotes are ordinary characters."
+        )
+
+
+def _pieces(path: Path, advance) -> Iterator[bytes]:
+    """The text CHUNK_BYTES at a time, without byte order mark; then a line end, which the last line may lack."""
+    check_file(path)
+    with open(path, "rb", buffering=0) as raw:
+        stream = _decompress(path, raw)
+        piece = _read(path, stream, raw, advance).removeprefix(_BOM)
+        while piece:
+            yield piece
+            piece = _read(path, stream, raw, advance)
+    yield b"\n"
+
+
+def _decompress(path: Path, raw: FileIO) -> BinaryIO:
+    head = raw.read(8)
+    raw.seek(0)
+    for start, what in _NO_TEXT.items():
+        if head.startswith(start):
+            raise InputError(f"{path}: expected delimited text, plain or gzipped; this is {what}.")
+    if head.startswith(_GZIP):
+        return gzip.GzipFile(fileobj=raw)
+    if path.suffix == ".gz":
+        raise InputError(f"{path}: named .gz but does not hold gzip data. Fetch it again, or rename it if it is text.")
+    return BufferedReader(raw)
+
+
+def _read(path: Path, stream: BinaryIO, raw: FileIO, advance) -> bytes:
+    before = raw.tell()
+    try:
+        data = stream.read(CHUNK_BYTES)
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(
+            f"{path}: the gzip data are cut short or damaged, at or before byte {raw.tell():,} ({error}). "
+            "Expected a whole file (gzip -t tells); fetch it again, or leave it out with data.files."
+        ) from error
+    except OSError as error:
+        raise unreadable(path, error) from error
+    advance(raw.tell() - before)
+    return data

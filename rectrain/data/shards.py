@@ -1,0 +1,81 @@
+"""Packed rows -> parquet shards of one split.
+
+Packed columns are fixed-size lists without nulls, so that a row group becomes one NumPy matrix. LZ4 without
+dictionaries reads nearly as fast as no compression (3.4 against 3.9 million rows a second of 39 ids and 13 numbers on
+one core) at 70 % of the bytes; zstd takes 60 % of them and twice the time to read, dictionaries help neither.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+ROW_GROUP_ROWS = 65_536
+SHARD_ROWS = 16 * ROW_GROUP_ROWS
+
+
+def to_table(columns: dict) -> pa.Table:
+    """Matrices (N, F) become fixed-size lists, vectors (N,) plain columns, pairs (values, lengths) lists."""
+    arrays = {name: _to_array(column) for name, column in columns.items()}
+    fields = [pa.field(name, array.type, nullable=False) for name, array in arrays.items()]
+    return pa.Table.from_arrays(list(arrays.values()), schema=pa.schema(fields))
+
+
+def _to_array(column) -> pa.Array:
+    if isinstance(column, tuple):
+        values, lengths = column
+        offsets = pa.array(np.append(0, np.cumsum(lengths)), pa.int32())
+        return pa.ListArray.from_arrays(offsets, pa.array(values), type=pa.list_(_item(values)))
+    if column.ndim == 2:
+        kind = pa.list_(_item(column), column.shape[1])
+        return pa.FixedSizeListArray.from_arrays(pa.array(column.ravel()), type=kind)
+    return pa.array(column)
+
+
+def _item(values: np.ndarray) -> pa.Field:
+    return pa.field("item", pa.from_numpy_dtype(values.dtype), nullable=False)
+
+
+class ShardWriter:
+    """Writes <folder>/<split>-00000.parquet and so on; files do not depend on how rows come in."""
+
+    def __init__(self, folder: Path, split: str):
+        self._folder, self._split = folder, split
+        self._writer: pq.ParquetWriter | None = None
+        self._num_shards = self._num_in_shard = 0
+        self._held: list[pa.Table] = []
+        self._num_held = 0
+
+    def write(self, rows: pa.Table):
+        self._held.append(rows)
+        self._num_held += rows.num_rows
+        if self._num_held >= ROW_GROUP_ROWS:
+            self._write_groups(self._num_held // ROW_GROUP_ROWS * ROW_GROUP_ROWS)
+
+    def _write_groups(self, num_rows: int):
+        held = pa.concat_tables(self._held)
+        for start in range(0, num_rows, ROW_GROUP_ROWS):
+            self._write_group(held.slice(start, min(ROW_GROUP_ROWS, num_rows - start)).combine_chunks())
+        rest = held.slice(num_rows)
+        self._held, self._num_held = [rest], rest.num_rows
+
+    def _write_group(self, group: pa.Table):
+        if self._writer is None:
+            path = self._folder / f"{self._split}-{self._num_shards:05d}.parquet"
+            self._writer = pq.ParquetWriter(path, group.schema, compression="lz4", use_dictionary=False)
+            self._num_shards += 1
+        self._writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
+        self._num_in_shard += group.num_rows
+        if self._num_in_shard >= SHARD_ROWS:
+            self._end_shard()
+
+    def _end_shard(self):
+        writer, self._writer, self._num_in_shard = self._writer, None, 0
+        if writer is not None:
+            writer.close()
+
+    def close(self):
+        if self._num_held:
+            self._write_groups(self._num_held)
+        self._end_shard()

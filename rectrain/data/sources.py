@@ -1,0 +1,202 @@
+"""Which files a data set is read from: the ones that are named, those of its folder, or the built-in sample."""
+
+import difflib
+import glob
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rectrain.config import DataConfig, SampleConfig
+from rectrain.data import sample
+from rectrain.data.readers.checks import check_file
+from rectrain.data.sample import SampleInfo
+from rectrain.errors import InputError, did_you_mean
+
+_ENDINGS = (".csv", ".csv.gz", ".parquet", ".tsv", ".tsv.gz", ".txt", ".txt.gz")  # what is taken of a folder
+_SPLITS = ("train", "valid", "test")
+_EXPECTED = "*.csv, *.tsv, *.txt (each also .gz) or *.parquet"
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Files in reading order, by split where data.split.by=files, else under "all"."""
+
+    kind: Literal["files", "sample"]
+    files: dict[str, list[Path]]
+    sample: SampleInfo | None
+
+
+def find_files(data: DataConfig) -> Sources:
+    """The files of a data set; writes the built-in sample if that is what is read, and not there yet.
+
+    Raises:
+        InputError: a file that is named and missing, empty, unreadable or named twice; no files and no sample; keys
+            that contradict each other.
+    """
+    if data.source == "sample":
+        _refuse_files(data)
+        return _sample(data)
+    if data.split.by == "files":
+        return Sources("files", _files_by_split(data), None)
+    if data.files is not None:
+        return Sources("files", {"all": _named(data.files, "data.files", {})}, None)
+    found = _in_folder(os.path.expanduser(data.folder), "data.folder")
+    if found:
+        for path in found:
+            check_file(path, "data.folder")
+        return Sources("files", {"all": found}, None)
+    if data.source == "files" or data.sample is None:
+        raise _no_files(data)
+    return _sample(data)
+
+
+def _refuse_files(data: DataConfig):
+    if data.sample is None:
+        raise InputError(
+            f"data.source=sample: the data set {data.name} has no built-in sample. "
+            "Set data.source=files and name files with data.files, or give the data set a data.sample."
+        )
+    for key, value in (("data.files", data.files), ("data.split.files", data.split.files)):
+        if value is not None:
+            raise InputError(
+                f"data.source=sample reads no files, but {key} names some: {value}. "
+                f"Set data.source=files to read them, or {key}=null for the sample."
+            )
+
+
+def _no_files(data: DataConfig) -> InputError:
+    instead = "" if data.sample is None else "; data.source=auto would take the built-in sample"
+    return InputError(
+        f"{data.name}: no files in data.folder={data.folder} ({_absolute(data.folder)}); expected {_EXPECTED}. Put the "
+        f"files there (data/README.md says where to get them) or name others with data.files{instead}."
+    )
+
+
+def _sample(data: DataConfig) -> Sources:
+    assert data.sample is not None
+    path = _sample_path(data.sample, data.prepared_dir)
+    info = _read_info(path)
+    if info is None:
+        try:
+            info = sample.write(data.sample.layout, path, rows=data.sample.rows, seed=data.sample.seed)
+        except OSError as error:
+            raise InputError(
+                f"data.prepared_dir={data.prepared_dir}: the built-in sample cannot be written to {_absolute(path)} "
+                f"({error.strerror or error}). Set data.prepared_dir to a folder with room where you may write."
+            ) from error
+    return Sources("sample", {"all": [path]}, info)
+
+
+def _sample_path(config: SampleConfig, prepared_dir: str) -> Path:
+    sample.check(config.layout, config.rows, config.seed)
+    ending = "tsv" if sample.LAYOUTS[config.layout].delimiter == "\t" else "csv"
+    name = f"{config.layout}-{config.rows}-{config.seed}.{ending}"
+    return Path(os.path.expanduser(prepared_dir)).parent / "sample" / name
+
+
+def _read_info(path: Path) -> SampleInfo | None:
+    """Of a sample that is there and whole: its info is written before it takes its place."""
+    if not path.is_file():
+        return None
+    try:
+        return SampleInfo.read(path)
+    except (OSError, ValueError, TypeError):  # lost, cut short, or of another version
+        return None
+
+
+def _files_by_split(data: DataConfig) -> dict[str, list[Path]]:
+    named = data.split.files
+    assert named is not None
+    if data.files is not None:
+        raise InputError(
+            f"data.split.by=files reads data.split.files, but data.files names files too: {data.files}. "
+            "Set data.files=null, or split data.files another way with data.split.by."
+        )
+    for split in named:
+        if split not in _SPLITS:
+            raise InputError(f"data.split.files.{split}: no such split.{did_you_mean(split, _SPLITS)}")
+    if "train" not in named:
+        raise InputError("data.split.by=files needs data.split.files.train: paths, globs or folders; it is missing.")
+    seen: dict[str, str] = {}
+    return {split: _named(named[split], f"data.split.files.{split}", seen) for split in _SPLITS if split in named}
+
+
+def _named(entries: str | list[str], key: str, seen: dict[str, str]) -> list[Path]:
+    """Files of all entries in their order, each there, readable and not empty.
+
+    Args:
+        seen: real path -> who named it; gains these files.
+    """
+    entries = [entries] if isinstance(entries, str) else entries
+    if not entries or not all(entry.strip() for entry in entries):
+        raise InputError(f"{key}={entries}: names no file; expected paths, globs or folders.")
+    found = [(entry, path) for entry in entries for path in _matches(entry, key)]
+    for entry, path in found:
+        check_file(path, key)
+        by = f"{key} ({entry})"
+        first = seen.setdefault(os.path.realpath(path), by)
+        if first is not by:
+            raise InputError(f"{path} is named twice, by {first} and by {by}. Expected each file once; drop one.")
+    return [path for _, path in found]
+
+
+def _matches(entry: str, key: str) -> list[Path]:
+    path = os.path.expanduser(entry)
+    if os.path.isdir(path):
+        found = _in_folder(path, key)
+    elif os.path.exists(path):
+        found = [Path(path)]
+    else:
+        found = sorted(Path(match) for match in glob.glob(path, recursive=True) if not os.path.isdir(match))
+    if not found:
+        raise _no_match(entry, key)
+    return found
+
+
+def _in_folder(folder: str, key: str) -> list[Path]:
+    """Its files of data, sorted, without hidden ones; none where there is no such folder."""
+    try:
+        paths = [Path(folder, name) for name in sorted(os.listdir(folder)) if _is_data(name)]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise InputError(
+            f"{key}={folder}: the folder cannot be read: {_absolute(folder)} ({error.strerror or error}). "
+            "Expected a folder that you may list; a single file is named with data.files."
+        ) from error
+    return [path for path in paths if not path.is_dir()]
+
+
+def _is_data(name: str) -> bool:
+    return not name.startswith(".") and name.lower().endswith(_ENDINGS)
+
+
+def _no_match(entry: str, key: str) -> InputError:
+    absolute = Path(_absolute(entry))
+    if absolute.is_dir():
+        there = f"The folder holds none of {_EXPECTED}."
+    else:
+        there = _what_is_near(absolute)
+    return InputError(
+        f"{key}: {entry!r} names no file ({absolute}). Expected a path, a glob or a folder of files. {there}"
+    )
+
+
+def _what_is_near(path: Path) -> str:
+    """What a person would look up next: the folder's names like the one that is missing, or why there is none."""
+    folder = path.parent
+    while glob.has_magic(str(folder)):
+        folder = folder.parent
+    try:
+        names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
+    except OSError as error:
+        return f"The folder {folder} cannot be read ({error.strerror or error})."
+    near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)
+    if near:
+        return f"Did you mean {' or '.join(map(repr, near))}?"
+    return f"{folder} holds {len(names)} files{': ' if names else ''}{', '.join(names[:5])}."
+
+
+def _absolute(path: str | Path) -> str:
+    return os.path.abspath(os.path.expanduser(path))

@@ -1,0 +1,128 @@
+"""Which split a row belongs to: 0 train, 1 valid, 2 test.
+
+order    the first rows over all files train, the last test
+random   a number that belongs to (split.seed, row)
+hash     a number that belongs to the text of split.column, so that its rows stay together
+time     before split.valid_from, before split.test_from, and later; or by fractions of the rows in order of time,
+         where rows of one moment stay together
+files    each split has its own files
+"""
+
+from collections.abc import Callable
+from fractions import Fraction
+
+import numpy as np
+import pyarrow as pa
+
+from rectrain.config import DataConfig, SplitConfig
+from rectrain.data.blocks import Block
+from rectrain.data.columns import texts, unexpected
+from rectrain.data.randoms import random_fractions
+from rectrain.data.targets import GROUP_RANGE, parse_moment, times
+from rectrain.data.vocab import hash_bucket
+from rectrain.errors import InputError
+
+SPLITS = ("train", "valid", "test")
+
+# (key of Sources.files, index of the block's first row over all files, block) -> int (N,), positions in SPLITS
+Assign = Callable[[str, int, Block], np.ndarray]
+
+
+def check(data: DataConfig):
+    """What needs no file to be seen wrong."""
+    split = data.split
+    if split.by == "time" and data.time is None:
+        raise InputError("data.split.by=time needs data.time.column, the column that holds the time of a row.")
+    if split.by == "time" and split.valid_from is not None:
+        _moments(data)
+    elif split.by != "files" and split.train == 0:
+        raise InputError("data.split.train=0: expected more than 0; without training rows nothing can be fitted.")
+
+
+def expected(data: DataConfig, with_files: list[str]) -> list[str]:
+    """The splits that must have rows. with_files: splits that have files of their own (by=files)."""
+    split = data.split
+    if split.by == "files":
+        return [name for name in SPLITS if name in with_files]
+    if split.by == "time" and split.valid_from is not None:
+        valid_from, test_from = _moments(data)
+        return [name for name in SPLITS if name != "valid" or valid_from < test_from]
+    return [name for name in SPLITS if getattr(split, name) > 0]
+
+
+def by_files(name: str, first: int, block: Block) -> np.ndarray:
+    return np.full(block.num_rows, SPLITS.index(name))
+
+
+def by_order(split: SplitConfig, num_rows: int) -> Assign:
+    starts = first_rows(split, num_rows)
+    return lambda _, first, block: _codes(starts, np.arange(first, first + block.num_rows))
+
+
+def by_random(split: SplitConfig) -> Assign:
+    starts = first_fractions(split)
+    return lambda _, first, block: _codes(starts, random_fractions(split.seed, first, block.num_rows))
+
+
+def by_hash(split: SplitConfig) -> Assign:
+    assert split.column is not None
+    starts, column = first_fractions(split), split.column
+
+    def assign(_, first, block):
+        ids = hash_bucket(texts(block, column), GROUP_RANGE)
+        if not ids.all():
+            raise unexpected(block, np.argmin(ids != 0), column, "data.split.column", "a key to split by")
+        return _codes(starts, (ids - 1) / GROUP_RANGE)
+
+    return assign
+
+
+def by_moments(data: DataConfig) -> Assign:
+    return _by_time(data, _moments(data))
+
+
+def by_time_fractions(data: DataConfig, counts: pa.Table) -> Assign:
+    """counts: value (float64) and count, how many rows each moment has."""
+    counts = counts.sort_by("value")
+    moments, ends = counts["value"].to_numpy(), np.cumsum(counts["count"].to_numpy())
+    starts = np.searchsorted(ends, first_rows(data.split, int(ends[-1])), side="right")
+    return _by_time(data, np.append(moments, np.inf)[starts])
+
+
+def _by_time(data, starts):
+    assert data.time is not None
+    return lambda _, first, block: _codes(starts, times(block, data.time))
+
+
+def _codes(starts, x):
+    """How many of the starts, of valid and of test, each x has reached."""
+    return np.searchsorted(starts, x, side="right")
+
+
+def first_rows(split: SplitConfig, num_rows: int) -> list[int]:
+    """The first rows of valid and of test: floor(fraction * num_rows), exact for fractions as written."""
+    train, valid = Fraction(repr(split.train)), Fraction(repr(split.valid))
+    starts = [int(train * num_rows), int((train + valid) * num_rows)]
+    return [num_rows if last else start for start, last in zip(starts, _is_last(split), strict=True)]
+
+
+def first_fractions(split: SplitConfig) -> list[float]:
+    starts = [split.train, split.train + split.valid]
+    return [np.inf if last else start for start, last in zip(starts, _is_last(split), strict=True)]
+
+
+def _is_last(split):
+    """Whether train, and valid, have nothing after them: a sum a rounding error below 1 must not open a split."""
+    return split.valid == split.test == 0, split.test == 0
+
+
+def _moments(data: DataConfig) -> tuple[float, float]:
+    assert data.time is not None
+    keys = ("valid_from", "test_from")
+    valid, test = (parse_moment(getattr(data.split, key), data.time, f"data.split.{key}") for key in keys)
+    if valid > test:
+        raise InputError(
+            f"data.split.valid_from={data.split.valid_from} is later than data.split.test_from={data.split.test_from};"
+            " expected train, valid and test in order of time."
+        )
+    return valid, test

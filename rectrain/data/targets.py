@@ -1,0 +1,92 @@
+"""What a row carries besides features: labels, weight, group and time, each checked."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from rectrain.config import DataConfig, TimeConfig
+from rectrain.data.blocks import Block
+from rectrain.data.columns import numbers, texts, unexpected
+from rectrain.data.vocab import hash_bucket, is_null
+from rectrain.errors import InputError
+
+GROUP_RANGE = 2**62
+
+
+def read(block: Block, data: DataConfig) -> dict[str, np.ndarray]:
+    """labels, and weight, group and time where the dataset has them."""
+    columns = {"labels": labels(block, data)}
+    if data.weight is not None:
+        columns["weight"] = weights(block, data.weight)
+    if data.group is not None:
+        columns["group"] = groups(block, data.group)
+    if data.time is not None:
+        columns["time"] = times(block, data.time)
+    return columns
+
+
+def labels(block: Block, data: DataConfig) -> np.ndarray:
+    """float32 (N, K), 0 or 1; column k is the k-th task of data.labels."""
+    columns = [_label(block, column, f"data.labels.{task}") for task, column in data.labels.items()]
+    return np.stack(columns, axis=1).astype(np.float32)
+
+
+def _label(block, column, key):
+    values = numbers(block, column, key).fill_null(-1).to_numpy(zero_copy_only=False)
+    _refuse(block, (values != 0) & (values != 1), column, key, "a label, 0 or 1")
+    return values
+
+
+def weights(block: Block, column: str) -> np.ndarray:
+    """float32 (N,), >= 0."""
+    with np.errstate(over="ignore"):
+        values = numbers(block, column, "data.weight").fill_null(-1).to_numpy(zero_copy_only=False).astype(np.float32)
+    _refuse(block, ~((values >= 0) & np.isfinite(values)), column, "data.weight", "a weight, 0 or more")
+    return values
+
+
+def groups(block: Block, column: str) -> np.ndarray:
+    """int64 (N,): 1 + FarmHash Fingerprint64 % 2^62 of the text; 0 for all rows without a group."""
+    return hash_bucket(texts(block, column), GROUP_RANGE)
+
+
+def times(block: Block, time: TimeConfig) -> np.ndarray:
+    """float64 (N,): unix seconds where the column has a format, else its numbers."""
+    if time.format is None:
+        array, expected = numbers(block, time.column, "data.time.column"), "a number"
+    else:
+        array = parse_times(texts(block, time.column), time.format)
+        expected = f"a time like {time.format!r} (data.time.format)"
+    _refuse(block, is_null(array), time.column, "data.time", expected)
+    return array.to_numpy(zero_copy_only=False)
+
+
+def parse_times(array: pa.Array, time_format: str) -> pa.Array:
+    """float64 (N,), unix seconds; null where the text does not fit."""
+    try:
+        moments = pc.strptime(array, format=time_format, unit="s", error_is_null=True)
+    except pa.ArrowException as error:
+        raise InputError(f"data.time.format={time_format!r}: not a strptime format ({error}).") from None
+    return pc.cast(pc.cast(moments, pa.int64()), pa.float64())
+
+
+def parse_moment(written: str | float, time: TimeConfig, key: str) -> float:
+    """A moment named in the config, written as in the time column."""
+    text = f"{written:.0f}" if isinstance(written, float) and written.is_integer() else str(written)
+    moment = _number(text) if time.format is None else parse_times(pa.array([text]), time.format)[0].as_py()
+    if moment is None:
+        expected = "a number" if time.format is None else f"a time like {time.format!r} (data.time.format)"
+        raise InputError(f"{key}={text}: expected {expected}, as in column {time.column!r}.")
+    return moment
+
+
+def _number(text):
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _refuse(block, bad, column, key, expected):
+    if bad.any():
+        raise unexpected(block, np.argmax(bad), column, key, expected)

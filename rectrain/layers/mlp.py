@@ -1,0 +1,93 @@
+"""The deep part and the unit that turns any part into a logit.
+
+Shape letters: B batch, D width.
+"""
+
+import keras
+from keras import ops
+
+from rectrain.errors import InputError
+
+
+class MLP(keras.layers.Layer):
+    """Fully connected hidden layers: dense, batch norm (optional), ReLU, dropout.
+
+    Source (batch norm): Ioffe & Szegedy 2015, arXiv:1502.03167; its shift replaces the dense bias.
+    Args:
+        hidden_units: width of each hidden layer.
+        dropout: fraction of units dropped in training.
+        batch_norm: whether the dense outputs are normalized over the global batch.
+    Call arguments:
+        x: float (B, D).
+    Returns:
+        float (B, hidden_units[-1]).
+    Raises:
+        InputError: hidden_units is empty or holds a number below 1; dropout lies outside [0, 1).
+    """
+
+    def __init__(self, hidden_units: list[int], *, dropout: float, batch_norm: bool, name: str = "mlp"):
+        super().__init__(name=name)
+        _check(hidden_units, dropout)
+        self.dropout = dropout
+        self.dense = [
+            keras.layers.Dense(
+                units, use_bias=not batch_norm, kernel_initializer="glorot_normal", name=f"dense_{position}"
+            )
+            for position, units in enumerate(hidden_units)
+        ]
+        self.norms = [_batch_norm(position) for position in range(len(hidden_units))] if batch_norm else []
+
+    def build(self, x_shape):
+        for position, dense in enumerate(self.dense):
+            dense.build(x_shape)
+            x_shape = (*x_shape[:-1], dense.units)
+            if self.norms:
+                self.norms[position].build(x_shape)
+        if self.dropout:
+            # keras.layers.Dropout names its seed state with a counter of the process; this name is stable.
+            self.seed_generator = keras.random.SeedGenerator(name="dropout")
+
+    def call(self, x, training=False):
+        for position, dense in enumerate(self.dense):
+            x = dense(x)
+            if self.norms:
+                x = self.norms[position](x, training=training)
+            x = ops.relu(x)
+            if self.dropout and training:
+                x = keras.random.dropout(x, self.dropout, seed=self.seed_generator)
+        return x
+
+
+class Logit(keras.layers.Layer):
+    """One linear unit. Computes in float32 under any precision: a logit is where rounding would show in the metrics.
+
+    Call arguments:
+        x: float (B, D).
+    Returns:
+        float32 (B,).
+    """
+
+    def __init__(self, *, name: str = "logit"):
+        super().__init__(name=name, dtype="float32")
+
+    def build(self, x_shape):
+        self.kernel = self.add_weight(shape=(x_shape[-1], 1), initializer="glorot_normal", name="kernel")
+        self.bias = self.add_weight(shape=(), initializer="zeros", name="bias")
+
+    def call(self, x):
+        return ops.matmul(x, self.kernel)[:, 0] + self.bias
+
+
+def _batch_norm(position: int) -> keras.layers.Layer:
+    # Momentum .9, not Keras' .99: the moving statistics must have settled after an epoch of some hundred steps.
+    return keras.layers.BatchNormalization(momentum=0.9, epsilon=1e-5, synchronized=True, name=f"batch_norm_{position}")
+
+
+def _check(hidden_units, dropout):
+    if not hidden_units or min(hidden_units) < 1:
+        raise InputError(
+            f"a deep part needs one or more hidden layers of at least 1 unit; received {list(hidden_units)}. "
+            "Set model.hidden_units, for example to [400,400]."
+        )
+    if not 0 <= dropout < 1:
+        raise InputError(f"dropout must lie in [0, 1); received {dropout}. Set model.dropout=0.0 for none.")

@@ -1,0 +1,54 @@
+"""AutoInt: self-attention over the fields, optionally beside an MLP on the same embeddings (AutoInt+).
+
+Source: Song et al. 2019, "AutoInt: Automatic Feature Interaction Learning via Self-Attentive Neural Networks",
+arXiv:1810.11921.
+"""
+
+import keras
+
+from rectrain.errors import InputError
+from rectrain.features.embedding import FieldEmbeddings
+from rectrain.features.inputs import packed_inputs
+from rectrain.layers.attention import InteractingLayer
+from rectrain.layers.mlp import MLP, Logit
+from rectrain.models.outputs import single_label
+from rectrain.schema import Schema
+
+
+def build(
+    schema: Schema,
+    *,
+    embedding_dim: int,
+    embedding_stddev: float,
+    num_attention_layers: int,
+    num_heads: int,
+    head_width: int,
+    residual: bool,
+    scaling: bool,
+    hidden_units: list[int],
+    dropout: float,
+    batch_norm: bool,
+) -> keras.Model:
+    if num_attention_layers < 0:
+        raise InputError(
+            f"the number of interacting layers must be 0 or more; received {num_attention_layers}. "
+            "Set model.num_attention_layers, usually 1 to 4."
+        )
+    label = single_label(schema)
+    batch = packed_inputs(schema)
+    fields = FieldEmbeddings(schema, width=embedding_dim, stddev=embedding_stddev, numeric=True)(batch)
+    attended = fields
+    for position in range(num_attention_layers):
+        attended = InteractingLayer(
+            num_heads=num_heads,
+            head_width=head_width,
+            residual=residual,
+            scaling=scaling,
+            name=f"interacting_{position}",
+        )(attended)
+    logit = Logit(name="attention_logit")(keras.layers.Flatten(name="flatten_attended")(attended))
+    if hidden_units:
+        flat = keras.layers.Flatten(name="flatten")(fields)
+        hidden = MLP(hidden_units, dropout=dropout, batch_norm=batch_norm)(flat)
+        logit = keras.layers.Add(name="logit", dtype="float32")([logit, Logit(name="deep_logit")(hidden)])
+    return keras.Model(batch, {label: logit}, name="autoint")

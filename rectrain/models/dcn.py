@@ -1,0 +1,33 @@
+"""Deep & Cross Network, version 1: vector crosses beside an MLP.
+
+Source: Wang et al. 2017, "Deep & Cross Network for Ad Click Predictions", arXiv:1708.05123.
+"""
+
+import keras
+
+from rectrain.features.embedding import flat_features
+from rectrain.features.inputs import packed_inputs
+from rectrain.layers.cross import VectorCrossNetwork
+from rectrain.layers.mlp import MLP, Logit
+from rectrain.models.outputs import single_label
+from rectrain.schema import Schema
+
+
+def build(
+    schema: Schema,
+    *,
+    embedding_dim: int,
+    embedding_stddev: float,
+    num_crosses: int,
+    hidden_units: list[int],
+    dropout: float,
+    batch_norm: bool,
+) -> keras.Model:
+    label = single_label(schema)
+    batch = packed_inputs(schema)
+    features = flat_features(schema, batch, width=embedding_dim, stddev=embedding_stddev)
+    top = VectorCrossNetwork(num_crosses)(features)
+    if hidden_units:
+        hidden = MLP(hidden_units, dropout=dropout, batch_norm=batch_norm)(features)
+        top = keras.layers.Concatenate(name="top")([top, hidden])
+    return keras.Model(batch, {label: Logit()(top)}, name="dcn")

@@ -1,0 +1,32 @@
+"""DeepFM: a factorization machine and an MLP that share one set of embeddings.
+
+Source: Guo et al. 2017, "DeepFM: A Factorization-Machine based Neural Network for CTR Prediction", arXiv:1703.04247.
+"""
+
+import keras
+
+from rectrain.features.embedding import FieldEmbeddings
+from rectrain.features.inputs import packed_inputs
+from rectrain.features.linear import LinearTerms
+from rectrain.layers.fm import PairwiseInteractions
+from rectrain.layers.mlp import MLP, Logit
+from rectrain.models.outputs import single_label
+from rectrain.schema import Schema
+
+
+def build(
+    schema: Schema,
+    *,
+    embedding_dim: int,
+    embedding_stddev: float,
+    hidden_units: list[int],
+    dropout: float,
+    batch_norm: bool,
+) -> keras.Model:
+    label = single_label(schema)
+    batch = packed_inputs(schema)
+    fields = FieldEmbeddings(schema, width=embedding_dim, stddev=embedding_stddev, numeric=True)(batch)
+    flat = keras.layers.Flatten(name="flatten")(fields)
+    hidden = MLP(hidden_units, dropout=dropout, batch_norm=batch_norm)(flat)
+    parts = [LinearTerms(schema)(batch), PairwiseInteractions()(fields), Logit(name="deep_logit")(hidden)]
+    return keras.Model(batch, {label: keras.layers.Add(name="logit", dtype="float32")(parts)}, name="deepfm")

@@ -1,0 +1,22 @@
+"""Factorization machine: one weight a value, and the inner product of every pair of fields.
+
+Source: Rendle 2010, "Factorization Machines". The vector of a multi-valued feature is the mean of its values' vectors,
+so it makes pairs with other fields and none within itself.
+"""
+
+import keras
+
+from rectrain.features.embedding import FieldEmbeddings
+from rectrain.features.inputs import packed_inputs
+from rectrain.features.linear import LinearTerms
+from rectrain.layers.fm import PairwiseInteractions
+from rectrain.models.outputs import single_label
+from rectrain.schema import Schema
+
+
+def build(schema: Schema, *, embedding_dim: int, embedding_stddev: float) -> keras.Model:
+    label = single_label(schema)
+    batch = packed_inputs(schema)
+    fields = FieldEmbeddings(schema, width=embedding_dim, stddev=embedding_stddev, numeric=True)(batch)
+    parts = [LinearTerms(schema)(batch), PairwiseInteractions()(fields)]
+    return keras.Model(batch, {label: keras.layers.Add(name="logit", dtype="float32")(parts)}, name="fm")

@@ -1,0 +1,31 @@
+"""Wide & Deep: a linear model over values and hand-made crosses beside an MLP over embeddings.
+
+Source: Cheng et al. 2016, "Wide & Deep Learning for Recommender Systems", arXiv:1606.07792.
+"""
+
+import keras
+
+from rectrain.features.embedding import flat_features
+from rectrain.features.inputs import packed_inputs
+from rectrain.features.linear import LinearTerms
+from rectrain.layers.mlp import MLP, Logit
+from rectrain.models.outputs import single_label
+from rectrain.schema import Schema
+
+
+def build(
+    schema: Schema,
+    *,
+    embedding_dim: int,
+    embedding_stddev: float,
+    hidden_units: list[int],
+    dropout: float,
+    batch_norm: bool,
+) -> keras.Model:
+    label = single_label(schema)
+    batch = packed_inputs(schema)
+    wide = LinearTerms(schema)(batch)
+    features = flat_features(schema, batch, width=embedding_dim, stddev=embedding_stddev)
+    hidden = MLP(hidden_units, dropout=dropout, batch_norm=batch_norm)(features)
+    parts = [wide, Logit(name="deep_logit")(hidden)]
+    return keras.Model(batch, {label: keras.layers.Add(name="logit", dtype="float32")(parts)}, name="wide_deep")

@@ -1,0 +1,100 @@
+"""What all optimizers share: one rule, applied to a whole dense weight or to the rows of a table that a batch touched.
+
+Letters: U unique touched rows, D width of a row.
+"""
+
+import keras
+import tensorflow as tf
+
+from rectrain.config import Range
+from rectrain.errors import InputError
+from rectrain.optimizers.gradients import gather_rows, merge_duplicates
+
+POSITIVE = Range(0, open_low=True)
+NOT_NEGATIVE = Range(0)
+BELOW_ONE = Range(0, 1, open_high=True)
+
+
+class TouchedRowsOptimizer(keras.optimizers.Optimizer):
+    """Keras optimizer whose cost follows the batch for sparse gradients, never the size of the table.
+
+    A subclass gives `rule`. A `tf.IndexedSlices` gradient makes it gather the named rows of the weight and of each
+    slot, apply the rule and scatter the results; a dense gradient gets the same rule on the whole weight.
+
+    Args:
+        learning_rate: float or LearningRateSchedule.
+        name: prefix of the slots' paths.
+        slots: {name: initial value}, one variable of the weight's shape each.
+    """
+
+    # Set by GroupedOptimizer, which sums gradients over replicas, merges duplicates and clips before it calls `apply`.
+    gradients_are_prepared = False
+
+    def __init__(self, *, learning_rate, name: str, slots: dict[str, float]):
+        super().__init__(learning_rate=learning_rate, name=name)
+        self._slot_values = slots
+        self._slots = ()  # one list a slot name, in the order of the weights
+
+    def build(self, variables):
+        super().build(variables)
+        initializers = [keras.initializers.Constant(value) for value in self._slot_values.values()]
+        self._slots = self.add_optimizer_variables(variables, list(self._slot_values), initializers)
+
+    def rule(self, gradient, weight, *slots, learning_rate, path: str):
+        """New values of one weight.
+
+        Args:
+            gradient, weight, slots: float (U, D) touched rows, or the shape of a dense weight.
+            learning_rate: float ().
+            path: of the weight, as in "linear/bias".
+        Returns:
+            (weight, *slots), shapes as received.
+        """
+        raise NotImplementedError
+
+    def update_step(self, gradient, variable, learning_rate):
+        index = self._get_variable_index(variable)
+        states = [tf_variable(variable), *(tf_variable(slot[index]) for slot in self._slots)]
+        settings = {
+            "learning_rate": tf.cast(learning_rate, variable.dtype),
+            "path": self._trainable_variables[index].path,
+        }
+        gradient = tf.cast(gradient, variable.dtype)
+        if isinstance(gradient, tf.IndexedSlices):
+            rows = gradient.indices
+            values = self.rule(gradient.values, *(gather_rows(state, rows) for state in states), **settings)
+            for state, value_UD in zip(states, values, strict=True):
+                state.scatter_update(tf.IndexedSlices(value_UD, rows))
+        else:
+            for state, value in zip(states, self.rule(gradient, *states, **settings), strict=True):
+                state.assign(value)
+
+    def named_state(self) -> dict[str, tf.Variable]:
+        """ "iteration" and "<path of the weight>/<slot>": names that do not depend on what else the process built."""
+        state = {"iteration": tf_variable(self._iterations)}
+        for name, slot in zip(self._slot_values, self._slots, strict=True):
+            for weight, variable in zip(self._trainable_variables, slot, strict=True):
+                state[f"{weight.path}/{name}"] = tf_variable(variable)
+        return state
+
+    def _all_reduce_sum_gradients(self, grads_and_vars):
+        """Keras' hook between `apply` and `update_step`, in replica context.
+
+        Keras sums over replicas here. Prepared gradients are sums already, and summing them again would multiply them
+        by the number of replicas. All others are summed, and their repeated rows added up: a rule sees a row once.
+        """
+        if self.gradients_are_prepared:
+            return grads_and_vars
+        return [(merge_duplicates(g), v) for g, v in super()._all_reduce_sum_gradients(grads_and_vars)]
+
+
+def tf_variable(variable) -> tf.Variable:
+    """Under a strategy Keras hands `update_step` the tf.Variable, elsewhere the keras.Variable around it."""
+    return variable.value if isinstance(variable, keras.Variable) else variable
+
+
+def require(bounds: Range, **knobs: float):
+    """Raises InputError for the first knob out of bounds; GroupedOptimizer puts the section before the knob."""
+    for knob, value in knobs.items():
+        if not bounds.holds(value):
+            raise InputError(f"{knob}={value}: expected a number in {bounds}.")

@@ -1,0 +1,126 @@
+"""A run in one dict: what report.json holds. Its keys are an interface; docs/design.md lists them."""
+
+import hashlib
+import importlib.metadata
+import platform
+import resource
+import subprocess
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import keras
+
+from rectrain.data.manifest import Prepared
+from rectrain.training.strategy import describe_device
+from rectrain.training.trainer import Progression, Trainer
+
+_PACKAGES = ("tensorflow", "keras", "numpy", "pyarrow", "rectrain")
+
+
+@dataclass
+class Begun:
+    """What is known of a run before its first step."""
+
+    command: str
+    config: dict
+    started: datetime
+    prepare_seconds: float
+
+
+def run_report(begun: Begun, prepared: Prepared, trainer: Trainer, metrics: dict, curves: dict) -> dict:
+    """The report of a run, whatever it has come to; the caller adds status and error."""
+    done = trainer.done
+    return {
+        "command": begun.command,
+        "config": begun.config,
+        "seed": begun.config["seed"],
+        "model": begun.config["model"]["name"],
+        "started": begun.started.isoformat(timespec="seconds"),
+        "seconds": _seconds(begun, done),
+        "versions": {"python": platform.python_version()} | {p: importlib.metadata.version(p) for p in _PACKAGES},
+        "git": _git_commit(),
+        "device": describe_device(),
+        "data": _data(prepared),
+        "metrics": metrics,
+        "history": done.evaluations,
+        "losses": done.losses,
+        "best": _best(done, trainer),
+        "stopped_because": done.stopped_because,
+        "curves": curves,
+        "parameters": count_parameters(trainer.steps.model),
+        "throughput": {
+            "train_rows_per_s": _rate(trainer.rows_before(done.step), done.train_seconds),
+            "eval_rows_per_s": _rate(done.eval_rows, done.eval_seconds),
+        },
+        "memory": {"peak_rss_bytes": _peak_rss_bytes()},
+        "steps": done.step,
+        "weights_sha256": weights_sha256(trainer.steps.model),
+    }
+
+
+def count_parameters(model: keras.Model) -> dict[str, int]:
+    """Trainable weights: all, those of tables (linear ones too), and the others."""
+    sizes = {w.path: w.value.shape.num_elements() for w in model.trainable_variables}
+    tables = sum(n for path, n in sizes.items() if path.endswith("/table"))
+    return {"total": sum(sizes.values()), "embedding": tables, "dense": sum(sizes.values()) - tables}
+
+
+def weights_sha256(model: keras.Model) -> str:
+    """Hash over all weights in the order of their names: equal weights, equal hash."""
+    digest = hashlib.sha256()
+    for weight in sorted(model.weights, key=lambda w: w.path):
+        digest.update(weight.path.encode())
+        digest.update(weight.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def _data(prepared: Prepared) -> dict:
+    schema, manifest = prepared.schema, prepared.manifest
+    return {
+        "name": schema.name,
+        "source": manifest["source"],
+        "rows": manifest["rows"],
+        "positives": manifest["positives"],
+        "manifest": str(prepared.folder / "manifest.json"),
+        "sample": manifest["sample"],
+        "features": [
+            {"name": f.name, "kind": kind, "num_rows": getattr(f, "num_rows", None), "encoding": f.encoding["type"]}
+            for kind in ("categorical", "numeric", "multi_valued", "crosses")
+            for f in getattr(schema, kind)
+        ],
+    }
+
+
+def _seconds(begun: Begun, done: Progression) -> dict:
+    total = (datetime.now(UTC) - begun.started).total_seconds()
+    return {
+        "prepare": begun.prepare_seconds,
+        "train": done.train_seconds,
+        "evaluate": done.eval_seconds,
+        "total": total,
+    }
+
+
+def _best(done: Progression, trainer: Trainer) -> dict | None:
+    if trainer.monitor is None or done.best_step is None:
+        return None
+    return {"step": done.best_step, "metric": trainer.monitor.name, "value": trainer.monitor.best}
+
+
+def _rate(rows: int, seconds: float) -> float | None:
+    return rows / seconds if seconds else None
+
+
+def _peak_rss_bytes() -> int:
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _git_commit() -> str | None:
+    """The commit of the current directory, for those who keep their configs in git."""
+    try:
+        found = subprocess.run(["git", "rev-parse", "HEAD"], capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return found.stdout.strip() or None

@@ -1,0 +1,86 @@
+"""What a prepared dataset holds: the one contract between data and models.
+
+A batch is a dict of packed tensors:
+
+    categorical  int32 (B, F)     rows of the fused table, one column a categorical feature
+    numeric      float32 (B, N)   transformed values, one column a numeric feature
+    <name>       int32 (B, T)     rows of the fused table, one tensor a multi-valued feature
+    <name>_valid bool (B, T)      True where a value is real
+    labels       float32 (B, K)   0 or 1, one column a label
+    weight       float32 (B,)     example weight, 1 where the dataset has none
+
+All features share one numbering of table rows: feature f owns the rows offset .. offset + num_rows - 1, the first of
+which stands for "missing" (for a multi-valued feature: padding). Hand-made crosses come last, so that the tables of
+models that do not use them can simply end earlier.
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Categorical:
+    """One value a row, already a table row. `encoding` says how raw text becomes one."""
+
+    name: str
+    num_rows: int  # ids 0 .. num_rows - 1; 0 = missing
+    offset: int
+    encoding: dict
+
+
+@dataclass(frozen=True)
+class Numeric:
+    name: str
+    encoding: dict
+
+
+@dataclass(frozen=True)
+class MultiValued:
+    """Several values a row without order; padded to max_length."""
+
+    name: str
+    num_rows: int
+    offset: int
+    max_length: int
+    encoding: dict
+
+
+@dataclass(frozen=True)
+class Schema:
+    """Features in the column order of the packed batch."""
+
+    name: str
+    categorical: tuple[Categorical, ...]
+    numeric: tuple[Numeric, ...]
+    multi_valued: tuple[MultiValued, ...]
+    crosses: tuple[Categorical, ...]  # the last columns of `categorical` in the batch; only linear parts read them
+    labels: tuple[str, ...]  # task names
+
+    @property
+    def num_embedding_rows(self) -> int:
+        """Rows of the fused table without the crosses."""
+        return sum(f.num_rows for f in (*self.categorical, *self.multi_valued))
+
+    @property
+    def num_linear_rows(self) -> int:
+        return self.num_embedding_rows + sum(f.num_rows for f in self.crosses)
+
+    @property
+    def num_categorical_columns(self) -> int:
+        return len(self.categorical) + len(self.crosses)
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=1, ensure_ascii=False)
+
+    @staticmethod
+    def from_json(text: str) -> "Schema":
+        raw = json.loads(text)
+        kinds = {"categorical": Categorical, "numeric": Numeric, "multi_valued": MultiValued, "crosses": Categorical}
+        features = {key: tuple(kind(**f) for f in raw[key]) for key, kind in kinds.items()}
+        return Schema(name=raw["name"], labels=tuple(raw["labels"]), **features)
+
+    @staticmethod
+    def read(path: Path) -> "Schema":
+        return Schema.from_json(path.read_text(encoding="utf-8"))

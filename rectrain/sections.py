@@ -1,0 +1,62 @@
+"""The composed config as typed sections, each checked against what reads it."""
+
+import dataclasses
+
+from rectrain.config import DataConfig, OptimizerConfig, PrepareConfig, TrainConfig, check_keys, parse
+from rectrain.errors import InputError
+from rectrain.registry import check_name, check_settings
+
+_WIDE_AND_DEEP = "wide_ftrl"
+
+
+def train_config(raw: dict) -> TrainConfig:
+    """`raw`, as Hydra composed it, with the knobs of model, optimizer and reader checked by name and type.
+
+    Raises:
+        InputError: names the key that does not fit.
+    """
+    sections = {"model": _model(raw.get("model")), "optimizer": _optimizer(raw.get("optimizer"))}
+    config = parse(TrainConfig, {**raw, **sections}, "")
+    _check_reader(config.data)
+    return config
+
+
+def prepare_config(raw: dict) -> PrepareConfig:
+    """The same for `rectrain prepare`."""
+    config = parse(PrepareConfig, raw, "")
+    _check_reader(config.data)
+    return config
+
+
+def _check_reader(data: DataConfig):
+    check_name("data/readers", data.format.reader, "data.format.reader", "read")
+
+
+def _model(raw) -> dict:
+    name, settings = _named(raw, "model")
+    return {"name": name, "settings": check_settings("models", name, settings, "model")}
+
+
+def _optimizer(raw) -> dict:
+    name, rest = _named(raw, "optimizer")
+    shared = [f.name for f in dataclasses.fields(OptimizerConfig) if f.name not in ("name", "settings")]
+    own = {key: value for key, value in rest.items() if key not in shared}
+    settings = _two_groups(own) if name == _WIDE_AND_DEEP else check_settings("optimizers", name, own, "optimizer")
+    common = {key: rest[key] for key in shared if key in rest}
+    return {"name": name, "settings": settings, **common}
+
+
+def _two_groups(own: dict) -> dict:
+    """optimizer.wide and optimizer.deep, each an optimizer of its own."""
+    check_keys(own, ("wide", "deep"), "optimizer")
+    groups = {}
+    for group in ("wide", "deep"):
+        name, settings = _named(own.get(group), f"optimizer.{group}")
+        groups[group] = {"name": name, **check_settings("optimizers", name, settings, f"optimizer.{group}")}
+    return groups
+
+
+def _named(raw, key: str) -> tuple[str, dict]:
+    if not isinstance(raw, dict) or not isinstance(raw.get("name"), str):
+        raise InputError(f"{key}={raw!r}: expected a section of keys with `name`; choose one with {key}=<name>.")
+    return raw["name"], {k: v for k, v in raw.items() if k != "name"}

@@ -1,0 +1,77 @@
+"""A trainer from a config: seeds, strategy, model, optimizer, checkpoints."""
+
+import dataclasses
+from collections.abc import Callable
+
+import keras
+
+from rectrain.config import OptimizerConfig, ScheduleConfig, TrainConfig
+from rectrain.data.manifest import Prepared
+from rectrain.errors import InputError
+from rectrain.optimizers.groups import GroupedOptimizer
+from rectrain.registry import load
+from rectrain.run_dir import RunDir
+from rectrain.tasks import Task, from_schema
+from rectrain.training import strategy as strategies
+from rectrain.training.checkpoint import Checkpoints
+from rectrain.training.monitor import Monitor
+from rectrain.training.precision import default_policy
+from rectrain.training.steps import Steps
+from rectrain.training.trainer import Trainer, total_steps
+
+
+def build_trainer(
+    config: TrainConfig, prepared: Prepared, run_dir: RunDir, on_evaluation: Callable[[dict], None]
+) -> Trainer:
+    """Everything of a run that needs TensorFlow, made in a fresh Keras state so that jobs of a sweep do not meet.
+
+    Raises:
+        InputError: a knob of the model, the optimizer or the monitor does not fit.
+    """
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(config.seed)
+    tasks = from_schema(prepared.schema)
+    monitor = _monitor(config, tasks, prepared)
+    strategy = strategies.create(config.strategy)
+    with strategy.scope(), default_policy(config.trainer.precision):
+        model = load("models", config.model.name)(prepared.schema, **config.model.settings)
+        optimizer = _optimizer(config, prepared.rows("train"))
+        optimizer.build(model.trainable_variables)
+    steps = Steps(model, tasks, optimizer, strategy)
+    checkpoints = Checkpoints(run_dir.checkpoints, _variables(model, optimizer), config.trainer.keep_checkpoints)
+    return Trainer(config.trainer, prepared, steps, checkpoints, monitor, seed=config.seed, on_evaluation=on_evaluation)
+
+
+def _monitor(config: TrainConfig, tasks: list[Task], prepared: Prepared) -> Monitor | None:
+    monitor = Monitor(config.trainer.monitor, tasks, "trainer.monitor")
+    if monitor.metric == "gauc" and config.data.group is None:
+        raise InputError(
+            "trainer.monitor=gauc: the dataset has no group column. Set data.group, or another trainer.monitor."
+        )
+    return monitor if prepared.rows("valid") else None
+
+
+def _optimizer(config: TrainConfig, train_rows: int) -> GroupedOptimizer:
+    return GroupedOptimizer(
+        _flat(config.optimizer), _schedule(config.trainer.schedule, total_steps(config.trainer, train_rows))
+    )
+
+
+def _flat(optimizer: OptimizerConfig) -> dict:
+    shared = dataclasses.asdict(optimizer)
+    return {**shared.pop("settings"), **shared}
+
+
+def _schedule(schedule: ScheduleConfig, decay_steps: int) -> dict:
+    return {
+        "warmup_steps": schedule.warmup_steps,
+        "decay": schedule.decay,
+        "decay_steps": decay_steps,
+        "final_fraction": schedule.final_fraction,
+    }
+
+
+def _variables(model: keras.Model, optimizer: GroupedOptimizer) -> dict:
+    """All state of a run by name, the same in every process."""
+    weights = {f"model/{w.path}": w.value for w in model.variables}
+    return {**weights, **{f"optimizer/{name}": variable for name, variable in optimizer.variables.items()}}

@@ -1,0 +1,74 @@
+"""Checkpoints: every variable by name, written aside and renamed.
+
+checkpoints/step-00000120/variables.*   tf.train.Checkpoint of {name: variable}
+checkpoints/step-00000120/state.json    the loop's plain values
+checkpoints/index.json                  {"steps": [...], "best": step}, replaced after each save
+"""
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import tensorflow as tf
+
+from rectrain.errors import InputError
+from rectrain.run_dir import write_whole
+
+
+class Checkpoints:
+    """Saves under `folder`; keeps the newest `keep` and the best."""
+
+    def __init__(self, folder: Path, variables: dict[str, tf.Variable], keep: int):
+        self.folder = folder
+        self.keep = keep
+        self.steps: list[int] = []
+        self.best: int | None = None
+        self._checkpoint = tf.train.Checkpoint(variables=variables)
+
+    def save(self, step: int, state: dict, *, is_best: bool):
+        """Writes the variables as they are now.
+
+        Raises:
+            InputError: the folder cannot be written, or the disk is full; earlier checkpoints stay as they are.
+        """
+        try:
+            self._write(step, json.dumps(state, indent=1))
+            self._note(step, is_best)
+        except (OSError, tf.errors.OpError) as error:
+            raise InputError(
+                f"cannot write the checkpoint of step {step} under {self.folder}: {_first_line(error)} Earlier "
+                "checkpoints are untouched. Free some space or choose another place with hydra.run.dir."
+            ) from error
+
+    def _write(self, step: int, state: str):
+        self.folder.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=".saving-", dir=self.folder))
+        try:
+            self._checkpoint.write(str(aside / "variables"))
+            (aside / "state.json").write_text(state, encoding="utf-8")
+            aside.rename(self._place(step))
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+    def _place(self, step: int) -> Path:
+        return self.folder / f"step-{step:08d}"
+
+    def _note(self, step: int, is_best: bool):
+        """Makes the saved `step` known in the index and removes what is no longer kept."""
+        self.steps = [s for s in self.steps if s != step] + [step]
+        self.best = step if is_best else self.best
+        kept = {*self.steps[-self.keep :], self.best}
+        dropped = [s for s in self.steps if s not in kept]
+        self.steps = [s for s in self.steps if s in kept]
+        write_whole(self.folder / "index.json", json.dumps({"steps": self.steps, "best": self.best}))
+        for old in dropped:
+            shutil.rmtree(self._place(old), ignore_errors=True)
+
+    def restore(self, step: int):
+        """Sets every variable to its value at `step`."""
+        self._checkpoint.read(str(self._place(step) / "variables")).assert_consumed()
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).splitlines()[0].rstrip(".") + "."

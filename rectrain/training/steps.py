@@ -1,0 +1,63 @@
+"""The compiled part of the loop: steps of training and scoring, run by a tf.distribute strategy."""
+
+import keras
+import tensorflow as tf
+
+from rectrain.optimizers.groups import GroupedOptimizer
+from rectrain.tasks import Task, loss_sum
+from rectrain.training.precision import float32_layers
+
+
+class Steps:
+    """Training and scoring steps of one model.
+
+    Everything that touches a batch goes through `strategy.run`, so the loop is the same on one device and on many.
+    """
+
+    def __init__(self, model: keras.Model, tasks: list[Task], optimizer: GroupedOptimizer, strategy):
+        self.model = model
+        self.tasks = tasks
+        self.optimizer = optimizer
+        self.strategy = strategy
+        self._inputs = list(model.input)
+        self._weights = model.trainable_variables
+
+    @tf.function(reduce_retracing=True)
+    def train(self, iterator, num_steps):
+        """`num_steps` steps (int32 scalar) on the next batches of a distributed iterator.
+
+        Returns:
+            losses: float32 (num_steps,), mean loss of each step's examples. The first one that is not finite ends
+                the call; those behind it are zeros.
+        """
+        losses = tf.TensorArray(tf.float32, size=num_steps)
+        finite = True
+        for i in tf.range(num_steps):
+            if finite:
+                loss = self._train_one(next(iterator))
+                losses = losses.write(i, loss)
+                finite = tf.math.is_finite(loss)
+        return losses.stack()
+
+    def _train_one(self, batch):
+        per_replica = self.strategy.run(self._replica_step, (batch,))
+        return self.strategy.reduce(tf.distribute.ReduceOp.SUM, per_replica, axis=None)
+
+    def _replica_step(self, batch):
+        rows = tf.cast(tf.shape(batch["labels"])[0], tf.float32)
+        global_rows = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, rows)
+        with tf.GradientTape() as tape:
+            logits = self.model({name: batch[name] for name in self._inputs}, training=True)
+            loss = loss_sum(self.tasks, logits, batch["labels"], batch["weight"]) / global_rows
+        self.optimizer.apply(tape.gradient(loss, [w.value for w in self._weights]), self._weights)
+        return loss
+
+    def score(self, batch) -> dict:
+        """Probabilities of a packed batch in float32: {task: float32 (B,)}."""
+        with float32_layers(self.model):
+            return self._score({name: batch[name] for name in self._inputs})
+
+    @tf.function(reduce_retracing=True)
+    def _score(self, inputs):
+        logits = self.model(inputs, training=False)
+        return {task.name: tf.sigmoid(logits[task.name]) for task in self.tasks}

@@ -1,0 +1,173 @@
+"""The outer loop: epochs, evaluations, the best checkpoint, when to stop.
+
+The compiled inner steps are in steps.py.
+"""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import numpy as np
+import tensorflow as tf
+
+from rectrain.config import TrainerConfig
+from rectrain.data.batches import Shuffle, batches
+from rectrain.data.manifest import Prepared
+from rectrain.errors import InputError
+from rectrain.evaluation.evaluate import Scored, score_rows, split_metrics
+from rectrain.progress import Progress
+from rectrain.training.checkpoint import Checkpoints
+from rectrain.training.monitor import Monitor
+from rectrain.training.steps import Steps
+
+
+@dataclass
+class Progression:
+    """What a training run has done so far, in plain values."""
+
+    step: int = 0
+    epoch: int = 0
+    evaluations: list[dict] = field(default_factory=list)
+    losses: list[list[float]] = field(default_factory=list)  # [step, mean loss since the point before]
+    best_step: int | None = None
+    stopped_because: str = ""
+    train_seconds: float = 0.0  # without evaluations and checkpoints
+    eval_rows: int = 0
+    eval_seconds: float = 0.0
+
+
+class Trainer:
+    """Trains until the steps are done or the validation metric stops improving.
+
+    Args:
+        monitor: None where there is no validation split; then the last weights are the result.
+        on_evaluation: hears of each evaluation as one dict of the history.
+    """
+
+    def __init__(
+        self,
+        config: TrainerConfig,
+        prepared: Prepared,
+        steps: Steps,
+        checkpoints: Checkpoints,
+        monitor: Monitor | None,
+        *,
+        seed: int,
+        on_evaluation: Callable[[dict], None],
+    ):
+        self.config, self.prepared, self.steps = config, prepared, steps
+        self.checkpoints, self.monitor, self.seed, self.on_evaluation = checkpoints, monitor, seed, on_evaluation
+        self.done = Progression()
+        self.steps_per_epoch = math.ceil(prepared.rows("train") / config.batch_size)
+        self.total_steps = total_steps(config, prepared.rows("train"))
+
+    def run(self) -> Progression:
+        """Trains, then sets the weights to the best checkpoint's.
+
+        Raises:
+            InputError: the loss is NaN or infinite; the best checkpoint so far is kept.
+        """
+        with Progress("train", self.rows_before(self.total_steps), "rows") as progress:
+            while not self.done.stopped_because:
+                self._epoch(progress)
+        self.checkpoints.restore(self.done.best_step)
+        return self.done
+
+    def score(self, split: str) -> Scored:
+        """Every row of a split, scored with the present weights."""
+        started = time.perf_counter()
+        dataset = batches(self.prepared.schema, self.prepared.shards(split), self.config.eval_batch_size)
+        with Progress(f"evaluate {split}", self.prepared.rows(split), "rows") as progress:
+            scored = score_rows(self.steps.score, dataset, progress.advance)
+        self.done.eval_rows += len(scored.labels)
+        self.done.eval_seconds += time.perf_counter() - started
+        return scored
+
+    def _epoch(self, progress: Progress):
+        iterator = self._batches_of_epoch()
+        last = min((self.done.epoch + 1) * self.steps_per_epoch, self.total_steps)
+        every = self.config.eval_every_steps or self.steps_per_epoch
+        while self.done.step < last and not self.done.stopped_because:
+            self._train_until(min((self.done.step // every + 1) * every, last), iterator, progress)
+            if self.done.step % every == 0 or self.done.step == self.total_steps:
+                self._evaluate()
+        self.done.epoch += 1
+
+    def _batches_of_epoch(self):
+        shuffle = Shuffle(self.seed, self.done.epoch, self.config.shuffle_rows)
+        dataset = batches(self.prepared.schema, self.prepared.shards("train"), self.config.batch_size, shuffle)
+        return iter(self.steps.strategy.distribute_datasets_from_function(lambda _: dataset))
+
+    def _train_until(self, step: int, iterator, progress: Progress):
+        started = time.perf_counter()
+        while self.done.step < step:
+            num_steps = min(self.config.steps_per_call, step - self.done.step)
+            losses = self.steps.train(iterator, tf.constant(num_steps)).numpy()
+            self._refuse_non_finite(losses)
+            progress.advance(
+                self.rows_before(self.done.step + num_steps) - self.rows_before(self.done.step),
+                f"loss {losses.mean():.4f}",
+            )
+            self.done.step += num_steps
+            self.done.losses.append([self.done.step, float(losses.mean())])
+        self.done.train_seconds += time.perf_counter() - started
+
+    def rows_before(self, step: int) -> int:
+        """Rows that the first `step` steps use; the last batch of an epoch may be short."""
+        epochs, batches_of_epoch = divmod(step, self.steps_per_epoch)
+        rows = self.prepared.rows("train")
+        return epochs * rows + min(batches_of_epoch * self.config.batch_size, rows)
+
+    def _refuse_non_finite(self, losses: np.ndarray):
+        bad = np.flatnonzero(~np.isfinite(losses))
+        if not bad.size:
+            return
+        step = self.done.step + int(bad[0])
+        first = (step % self.steps_per_epoch) * self.config.batch_size
+        last = min(first + self.config.batch_size, self.prepared.rows("train")) - 1
+        kept = f"The checkpoint of step {self.done.best_step} is kept." if self.done.best_step is not None else ""
+        raise InputError(
+            f"the loss became {losses[bad[0]]} at step {step + 1} (epoch {self.done.epoch + 1}, rows {first:,}-{last:,} of "
+            "the shuffled epoch). Lower optimizer.learning_rate, set optimizer.clip_norm, or transform numeric features "
+            f"of wide range. {kept}".rstrip()
+        )
+
+    def _evaluate(self):
+        """Validation metrics, checkpoint, learning rate cut, early stop."""
+        metrics = self._validation_metrics()
+        best = self.monitor.improves(self.monitor.value(metrics)) if self.monitor else True
+        self.done.best_step = self.done.step if best else self.done.best_step
+        self._decide()
+        entry = {
+            "step": self.done.step,
+            "epoch": self.done.step / self.steps_per_epoch,
+            "seconds": self.done.train_seconds,
+            "learning_rate": self.steps.optimizer.learning_rates(self.done.step - 1),
+            "train_loss": self.done.losses[-1][1],
+            "valid": {t: {m: v["value"] for m, v in d.items() if isinstance(v, dict)} for t, d in metrics.items()},
+        }
+        self.done.evaluations.append(entry)
+        self.checkpoints.save(self.done.step, {"step": self.done.step, "valid": entry["valid"]}, is_best=best)
+        self.on_evaluation(entry)
+
+    def _validation_metrics(self) -> dict:
+        if self.monitor is None:
+            return {}
+        return split_metrics(self.score("valid"), self.steps.tasks, self.seed)
+
+    def _decide(self):
+        without_gain = self.monitor.evaluations_without_gain if self.monitor else 0
+        schedule = self.config.schedule
+        if schedule.plateau_factor is not None and without_gain and without_gain % schedule.plateau_patience == 0:
+            self.steps.optimizer.scale(schedule.plateau_factor)
+        if self.done.step == self.total_steps:
+            self.done.stopped_because = "all steps done"
+        if self.config.patience is not None and without_gain >= self.config.patience:
+            self.done.stopped_because = f"{self.monitor.name} has not improved for {without_gain} evaluations"
+
+
+def total_steps(config: TrainerConfig, train_rows: int) -> int:
+    """Steps of a run that is not stopped early."""
+    steps = math.ceil(train_rows / config.batch_size) * config.epochs
+    return steps if config.max_steps is None else min(steps, config.max_steps)

@@ -1,0 +1,54 @@
+"""Features row by row and value by value, in float64. `weights` maps a weight's path to its array."""
+
+import numpy as np
+
+
+def num_rows(batch):
+    return len(next(iter(batch.values())))
+
+
+def _mean_of_valid(table, ids, valid):
+    real = [table[i] for i, ok in zip(ids, valid, strict=True) if ok]
+    return sum(real) / len(real) if real else np.zeros(table.shape[1])
+
+
+def field_embeddings(weights, schema, batch, *, numeric):
+    """A list of B float64 arrays (F, D)."""
+    rows = []
+    for row in range(num_rows(batch)):
+        fields = [weights["embedding/table"][batch["categorical"][row, i]] for i in range(len(schema.categorical))]
+        for f in schema.multi_valued:
+            fields.append(_mean_of_valid(weights["embedding/table"], batch[f.name][row], batch[f"{f.name}_valid"][row]))
+        for i in range(len(schema.numeric) if numeric else 0):
+            fields.append(float(batch["numeric"][row, i]) * weights["embedding/numeric_vectors"][i])
+        rows.append(np.stack(fields))
+    return rows
+
+
+def flat_features(weights, schema, batch):
+    """A list of B float64 vectors: the embeddings one after the other, then the raw numeric values."""
+    rows = []
+    for row in range(num_rows(batch)):
+        one = {key: values[row : row + 1] for key, values in batch.items()}
+        parts = [np.zeros(0)]
+        if schema.categorical or schema.multi_valued:
+            parts.extend(field_embeddings(weights, schema, one, numeric=False)[0])
+        if schema.numeric:
+            parts.append(one["numeric"][0].astype("float64"))
+        rows.append(np.concatenate(parts))
+    return rows
+
+
+def linear_terms(weights, schema, batch):
+    """float64 (B,)."""
+    logits = []
+    for row in range(num_rows(batch)):
+        logit = float(weights["linear/bias"])
+        for i in range(len(schema.categorical) + len(schema.crosses)):
+            logit += weights["linear/table"][batch["categorical"][row, i], 0]
+        for f in schema.multi_valued:
+            logit += _mean_of_valid(weights["linear/table"], batch[f.name][row], batch[f"{f.name}_valid"][row])[0]
+        for i in range(len(schema.numeric)):
+            logit += float(batch["numeric"][row, i]) * weights["linear/kernel"][i]
+        logits.append(logit)
+    return np.array(logits)

@@ -1,0 +1,133 @@
+"""Optimizers, schedule and the grouped step written row by row in NumPy float64."""
+
+import math
+
+import numpy as np
+
+
+class Adam:
+    """Kingma and Ba 2015, Algorithm 1; `rows` says which rows move."""
+
+    def __init__(self, weight, *, learning_rate, beta1, beta2, epsilon):
+        self.weight, self.learning_rate = weight, learning_rate
+        self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
+        self.m, self.v, self.t = np.zeros_like(weight), np.zeros_like(weight), 0
+
+    def step(self, gradient, rows, factor=1.0):
+        self.t += 1
+        for r in rows:
+            self.m[r] = self.beta1 * self.m[r] + (1 - self.beta1) * gradient[r]
+            self.v[r] = self.beta2 * self.v[r] + (1 - self.beta2) * gradient[r] ** 2
+            m_hat = self.m[r] / (1 - self.beta1**self.t)
+            v_hat = self.v[r] / (1 - self.beta2**self.t)
+            self.weight[r] -= factor * self.learning_rate * m_hat / (np.sqrt(v_hat) + self.epsilon)
+
+
+class DenseAdam(Adam):
+    def step(self, gradient, rows, factor=1.0):
+        super().step(gradient, range(len(self.weight)), factor)
+
+
+class Adagrad:
+    def __init__(self, weight, *, learning_rate, initial_accumulator_value, epsilon):
+        self.weight, self.learning_rate, self.epsilon = weight, learning_rate, epsilon
+        self.n = np.full_like(weight, initial_accumulator_value)
+
+    def step(self, gradient, rows, factor=1.0):
+        for r in rows:
+            self.n[r] += gradient[r] ** 2
+            self.weight[r] -= factor * self.learning_rate * gradient[r] / (np.sqrt(self.n[r]) + self.epsilon)
+
+
+class SGD:
+    def __init__(self, weight, *, learning_rate):
+        self.weight, self.learning_rate = weight, learning_rate
+
+    def step(self, gradient, rows, factor=1.0):
+        for r in rows:
+            self.weight[r] -= factor * self.learning_rate * gradient[r]
+
+
+class Ftrl:
+    """McMahan et al. 2013, Algorithm 1, one coordinate at a time; no schedule moves it."""
+
+    def __init__(self, weight, *, alpha, beta, lambda1, lambda2):
+        self.weight, self.alpha, self.beta, self.lambda1, self.lambda2 = weight, alpha, beta, lambda1, lambda2
+        self.z, self.n = np.zeros_like(weight), np.zeros_like(weight)
+
+    def step(self, gradient, rows, factor=1.0):
+        del factor
+        for i in np.ndindex(gradient.shape):
+            if i[0] in rows:
+                self._step_one(i, gradient[i])
+
+    def _step_one(self, i, g):
+        sigma = (math.sqrt(self.n[i] + g**2) - math.sqrt(self.n[i])) / self.alpha
+        self.z[i] += g - sigma * self.weight[i]
+        self.n[i] += g**2
+        if abs(self.z[i]) <= self.lambda1:
+            self.weight[i] = 0
+        else:
+            divisor = (self.beta + math.sqrt(self.n[i])) / self.alpha + self.lambda2
+            self.weight[i] = -(self.z[i] - np.sign(self.z[i]) * self.lambda1) / divisor
+
+
+TWINS = {"lazy_adam": Adam, "adam": DenseAdam, "adagrad": Adagrad, "sgd": SGD, "ftrl": Ftrl}
+
+
+def twin(name, weight, path, **knobs):
+    """The twin of rectrain/optimizers/<name>.py on a float64 copy of the weight."""
+    if name == "ftrl" and path.endswith("bias"):
+        knobs["lambda1"] = 0.0
+    return TWINS[name](np.array(weight, np.float64), **knobs)
+
+
+def summed(gradient, shape):
+    """(dense gradient, rows that move); a sparse gradient is (ids (N,), values (N, D))."""
+    if not isinstance(gradient, tuple):
+        return np.asarray(gradient, np.float64), range(shape[0])
+    ids, values = gradient
+    total = np.zeros(shape)
+    for i, value in zip(ids, values, strict=True):
+        total[i] += value
+    return total, sorted(set(ids.tolist()))
+
+
+def grouped_step(twins, gradients, config, factor):
+    """L2, clipping, update.
+
+    Args:
+        twins: {path: twin}.  gradients: {path: as in `summed`}.
+        config: the common keys of the optimizer section.  factor: of the learning rate at this step.
+    """
+    moves = {}
+    for path, gradient in gradients.items():
+        weight = twins[path].weight
+        total, rows = summed(gradient, weight.shape)
+        l2 = config["l2_embedding"] if path.endswith("/table") else config["l2_dense"]
+        if l2 > 0 and config["regularize"] == "table":
+            rows = range(weight.shape[0])
+        for r in rows:
+            total[r] += l2 * weight[r]
+        moves[path] = total, rows
+    scale = 1.0
+    if config["clip_norm"] is not None:
+        norm = math.sqrt(sum((total**2).sum() for total, _ in moves.values()))
+        scale = min(1.0, config["clip_norm"] / norm)
+    for path, (total, rows) in moves.items():
+        twins[path].step(scale * total, rows, factor)
+
+
+def schedule_factor(k, *, warmup_steps, decay, decay_steps, final_fraction):
+    """Fraction of the learning rate at step k = 0, 1, ..."""
+    if k < warmup_steps:
+        return (k + 1) / warmup_steps
+    if decay == "constant":
+        return 1.0
+    if decay == "inverse_sqrt":
+        return math.sqrt(max(warmup_steps, 1) / (k + 1))
+    steps = max(decay_steps - 1 - warmup_steps, 1)
+    progress = min((k - warmup_steps) / steps, 1.0)
+    if decay == "linear":
+        return 1.0 + progress * (final_fraction - 1.0)
+    return final_fraction + (1.0 - final_fraction) * 0.5 * (1.0 + math.cos(math.pi * progress))

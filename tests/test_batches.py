@@ -1,0 +1,106 @@
+"""Prepared parquet to packed batches: every row once, in an order that seed and epoch decide."""
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from rectrain.data.batches import Shuffle, batches
+from tests.samples import batch as packed_batch
+from tests.samples import schema as toy_schema
+
+
+def write_shards(folder, schema, sizes, *, weight):
+    """Shards of the given row-group sizes; `numeric` starts with the row's number, to follow it."""
+    paths, rows = [], {}
+    for number, groups in enumerate(sizes):
+        part = packed_batch(schema, sum(groups), seed=number)
+        part["numeric"][:, 0] = np.arange(sum(groups)) + 1000 * number
+        part["labels"] = (part["numeric"] > 0).astype("float32")[:, :1]
+        if weight:
+            part["weight"] = part["numeric"][:, 1] ** 2
+        paths.append(folder / f"train-{number:05d}.parquet")
+        with pq.ParquetWriter(paths[-1], table(part, schema).schema) as writer:
+            for start, size in zip(np.cumsum([0, *groups]), groups, strict=False):
+                writer.write_table(table(part, schema).slice(start, size), row_group_size=size)
+        rows = {k: np.concatenate([rows[k], v]) if rows else v for k, v in part.items()}
+    return paths, rows
+
+
+def table(part, schema):
+    columns = {}
+    for name, values in part.items():
+        if name.endswith("_valid"):
+            continue
+        if name in {f.name for f in schema.multi_valued}:
+            columns[name] = pa.array([v[ok].tolist() for v, ok in zip(values, part[f"{name}_valid"], strict=True)], pa.list_(pa.int32()))
+        elif values.ndim == 2:
+            columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
+        else:
+            columns[name] = pa.array(values)
+    return pa.table(columns)
+
+
+def collect(dataset):
+    return [{k: v.numpy() for k, v in b.items()} for b in dataset]
+
+
+def joined(found):
+    return {k: np.concatenate([b[k] for b in found]) for k in found[0]}
+
+
+@pytest.mark.parametrize("weight", [False, True])
+def test_in_order_batches_are_the_rows_as_written(tmp_path, weight):
+    schema = toy_schema()
+    shards, rows = write_shards(tmp_path, schema, [[7, 7, 3], [5]], weight=weight)
+    found = collect(batches(schema, shards, batch_size=4))
+    assert [len(b["labels"]) for b in found] == [4, 4, 4, 4, 4, 2]
+    expected = rows if weight else rows | {"weight": np.ones(22, "float32")}
+    assert set(joined(found)) == set(expected)
+    for name, column in expected.items():
+        np.testing.assert_array_equal(joined(found)[name], column, err_msg=name)
+        assert joined(found)[name].dtype == column.dtype
+
+
+@pytest.mark.parametrize("window", [1, 9, 1000])
+def test_shuffled_batches_hold_every_row_once_and_whole(tmp_path, window):
+    schema = toy_schema()
+    shards, rows = write_shards(tmp_path, schema, [[7, 7, 3], [5, 6]], weight=True)
+    found = collect(batches(schema, shards, 4, Shuffle(seed=1, epoch=0, window=window)))
+    assert [len(b["labels"]) for b in found] == [4] * 7
+    everything = joined(found)
+    order = np.argsort(everything["numeric"][:, 0])
+    assert not (np.diff(order) == 1).all()
+    back = np.argsort(rows["numeric"][:, 0])
+    for name, column in rows.items():
+        np.testing.assert_array_equal(everything[name][order], column[back], err_msg=name)
+
+
+def test_order_is_a_function_of_seed_and_epoch(tmp_path):
+    schema = toy_schema()
+    shards, _ = write_shards(tmp_path, schema, [[40, 40]], weight=False)
+
+    def order(seed, epoch):
+        return joined(collect(batches(schema, shards, 8, Shuffle(seed, epoch, 1000))))["numeric"][:, 0]
+
+    np.testing.assert_array_equal(order(1, 2), order(1, 2))
+    assert (order(1, 2) != order(1, 3)).any()
+    assert (order(1, 2) != order(2, 2)).any()
+
+
+@pytest.mark.parametrize("skip", [0, 1, 3, 6])
+def test_skip_goes_on_at_the_exact_batch(tmp_path, skip):
+    schema = toy_schema()
+    shards, _ = write_shards(tmp_path, schema, [[7, 7, 3], [5]], weight=False)
+    shuffle = Shuffle(seed=1, epoch=4, window=9)
+    whole = collect(batches(schema, shards, 4, shuffle))
+    rest = collect(batches(schema, shards, 4, shuffle, skip=skip))
+    assert len(rest) == len(whole) - skip
+    for a, b in zip(rest, whole[skip:], strict=True):
+        np.testing.assert_array_equal(a["numeric"], b["numeric"])
+
+
+def test_schemas_without_numbers_or_lists_have_no_such_tensors(tmp_path):
+    schema = toy_schema(numeric=1, multi_valued=False, crosses=False)
+    shards, _ = write_shards(tmp_path, toy_schema(multi_valued=False, crosses=False), [[3]], weight=False)
+    assert set(collect(batches(schema, shards, 2))[0]) == {"categorical", "numeric", "labels", "weight"}

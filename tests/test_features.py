@@ -1,0 +1,131 @@
+"""Feature layers against their NumPy twins."""
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rectrain.errors import InputError
+from rectrain.features.embedding import FieldEmbeddings, average_valid, flat_features
+from rectrain.features.inputs import packed_inputs
+from rectrain.features.linear import LinearTerms
+from rectrain.schema import Schema
+from tests import samples
+from tests.reference import features as reference
+from tests.reference.layers import set_random_weights
+
+SCHEMAS = {
+    "all kinds": samples.schema(),
+    "categorical and numeric": samples.schema(multi_valued=False, crosses=False),
+    "categorical and multi-valued": samples.schema(numeric=0, crosses=False),
+    "categorical": samples.schema(numeric=0, multi_valued=False, crosses=False),
+    "numeric": Schema("n", (), samples.schema(numeric=3).numeric, (), (), ("click",)),
+}
+each_schema = pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS)
+each_size = pytest.mark.parametrize("rows", [0, 1, 6])
+
+
+def field_embeddings(schema, *, numeric=True, stddev=0.01):
+    return FieldEmbeddings(schema, width=3, stddev=stddev, numeric=numeric)
+
+
+@each_size
+@pytest.mark.parametrize(
+    ("kinds", "numeric"), [(k, True) for k in SCHEMAS] + [(k, False) for k in SCHEMAS if k != "numeric"]
+)
+def test_field_embeddings_match_numpy(kinds, numeric, rows):
+    schema = SCHEMAS[kinds]
+    layer = field_embeddings(schema, numeric=numeric)
+    batch = samples.batch(schema, rows, seed=rows)
+    layer(samples.batch(schema, 1))
+    weights = set_random_weights(layer, seed=1)
+    received = layer(batch)
+    assert received.shape[0] == rows
+    if rows:
+        expected = reference.field_embeddings(weights, schema, batch, numeric=numeric)
+        np.testing.assert_allclose(received, expected, rtol=1e-5, atol=1e-6)
+
+
+@each_size
+@each_schema
+def test_linear_terms_match_numpy(schema, rows):
+    layer = LinearTerms(schema)
+    batch = samples.batch(schema, rows, seed=rows)
+    layer(samples.batch(schema, 1))
+    weights = set_random_weights(layer, seed=2)
+    expected = reference.linear_terms(weights, schema, batch)
+    np.testing.assert_allclose(layer(batch), expected, rtol=1e-5, atol=1e-6)
+
+
+@each_size
+@each_schema
+def test_flat_features_match_numpy(schema, rows):
+    inputs = packed_inputs(schema)
+    model = keras.Model(inputs, {"flat": flat_features(schema, inputs, width=3, stddev=0.01)})
+    batch = samples.batch(schema, rows, seed=rows)
+    weights = set_random_weights(model, seed=3)
+    received = model(batch)["flat"]
+    assert received.shape[0] == rows
+    if rows:
+        np.testing.assert_allclose(received, reference.flat_features(weights, schema, batch), rtol=1e-5, atol=1e-6)
+
+
+def test_average_counts_real_values_only_and_gives_zeros_for_none():
+    x = np.array([[[1.0, 2.0], [3.0, 6.0], [90.0, 90.0]], [[7.0, 7.0], [7.0, 7.0], [7.0, 7.0]]], "float32")
+    valid = np.array([[True, True, False], [False, False, False]])
+    np.testing.assert_array_equal(average_valid(x, valid), [[2.0, 4.0], [0.0, 0.0]])
+
+
+@pytest.mark.parametrize("layer_of", [field_embeddings, LinearTerms])
+def test_what_stands_in_the_padding_does_not_matter(layer_of):
+    schema = samples.schema()
+    layer = layer_of(schema)
+    batch = samples.batch(schema, 5)
+    layer(batch)
+    set_random_weights(layer, seed=4)
+    other = dict(batch, tags=np.where(batch["tags_valid"], batch["tags"], 20).astype("int32"))
+    np.testing.assert_array_equal(layer(batch), layer(other))
+
+
+@pytest.mark.parametrize("layer_of", [field_embeddings, LinearTerms])
+def test_tables_are_never_read_as_a_whole(layer_of):
+    layer = layer_of(samples.schema())
+    batch = samples.batch(samples.schema(), 4)
+    layer(batch)
+    operations = tf.function(layer).get_concrete_function(batch).graph.get_operations()
+    assert layer.table.shape not in [op.outputs[0].shape for op in operations if op.type == "ReadVariableOp"]
+    assert "ResourceGather" in {op.type for op in operations}
+
+
+def test_crosses_have_linear_weights_and_no_embeddings():
+    schema = samples.schema()
+    embeddings, linear = field_embeddings(schema), LinearTerms(schema)
+    batch = samples.batch(schema, 2)
+    embeddings(batch)
+    linear(batch)
+    assert embeddings.table.shape == (5 + 3 + 7 + 6, 3)
+    assert linear.table.shape == (5 + 3 + 7 + 6 + 11, 1)
+
+
+def test_initial_vectors_have_the_given_spread_and_are_not_copies_of_each_other():
+    keras.utils.set_random_seed(0)
+    layer = FieldEmbeddings(samples.schema(), width=500, stddev=0.2, numeric=True)
+    layer(samples.batch(samples.schema(), 1))
+    assert np.std(layer.table.numpy()) == pytest.approx(0.2, rel=0.05)
+    assert np.std(layer.numeric_vectors.numpy()) == pytest.approx(0.2, rel=0.1)
+    assert not np.any(layer.numeric_vectors.numpy() == layer.table.numpy()[:2])
+
+
+def test_linear_weights_start_at_zero():
+    layer = LinearTerms(samples.schema())
+    assert not np.any(layer(samples.batch(samples.schema(), 4)))
+
+
+@pytest.mark.parametrize(
+    ("width", "stddev", "key"),
+    [(0, 0.1, "embedding_dim"), (-3, 0.1, "embedding_dim")]
+    + [(4, stddev, "embedding_stddev") for stddev in (0.0, -0.1, float("nan"), float("inf"))],
+)
+def test_wrong_sizes_are_refused_by_key(width, stddev, key):
+    with pytest.raises(InputError, match=f"model.{key}"):
+        FieldEmbeddings(samples.schema(), width=width, stddev=stddev, numeric=True)
