@@ -3,6 +3,7 @@
 TensorFlow is not imported here, so that help, completion and config errors answer at once.
 """
 
+import errno
 import os
 import shlex
 import sys
@@ -10,6 +11,7 @@ import traceback
 from pathlib import Path
 
 COMMANDS = ("train", "prepare")
+_NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def main():
@@ -37,15 +39,20 @@ def _main(argv: list[str]) -> int:
 
         complain(explain(error, command, overrides))
     except OSError as error:  # Hydra makes the run directory
-        complain(f"cannot write {error.filename}: {error.strerror}. Choose another place with hydra.run.dir=DIR.")
+        complain(_cannot_write(error))
     return 2
+
+
+def _cannot_write(error: OSError) -> str:
+    place = error.filename or "the run directory"
+    return f"cannot write {place}: {error.strerror}. Choose another place with hydra.run.dir=DIR."
 
 
 def _split(argv: list[str]) -> tuple[str, list[str]]:
     """The command word, where the first word is one, and the rest."""
     from rectrain.errors import InputError, did_you_mean
 
-    if not argv or argv[0].startswith("-") or "=" in argv[0]:
+    if not argv or not argv[0].isalpha():
         return "train", argv
     if argv[0] not in COMMANDS:
         raise InputError(f"{argv[0]!r}: expected a command or key=value.{did_you_mean(argv[0], COMMANDS)}")
@@ -67,6 +74,7 @@ def _run_hydra(command: str, overrides: list[str], typed: str) -> int:
 def _run_job(command: str, config, typed: str) -> int:
     """One job; what goes wrong becomes a message and an exit code, so that a sweep goes on."""
     from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
     from omegaconf import OmegaConf
     from omegaconf.errors import OmegaConfBaseException
 
@@ -81,6 +89,13 @@ def _run_job(command: str, config, typed: str) -> int:
         return 0
     except (InputError, OmegaConfBaseException) as error:
         complain(str(error))
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            run_dir.report_failure(str(error))
+        return 2
+    except OSError as error:
+        if error.errno not in _NOT_WRITABLE:
+            raise
+        complain(_cannot_write(error))
         return 2
     except GateError as error:
         complain(str(error))

@@ -1,9 +1,11 @@
 """What a run says: on the terminal, and with times in the log of its run directory."""
 
+import importlib
 import logging
 import os
 import shutil
 import sys
+import tempfile
 from pathlib import Path
 
 from tqdm import tqdm
@@ -48,8 +50,37 @@ def complain(text: str):
             handler.handle(_logger.makeRecord(_logger.name, logging.ERROR, "", 0, "%s", (text,), None))
 
 
+def import_quietly(module: str):
+    """Imports a module without the lines that its C++ parts print on stderr while they start.
+
+    TensorFlow prints them before its own log level applies. What a failing import printed is shown after all.
+    """
+    sys.stderr.flush()
+    kept = os.dup(2)
+    with tempfile.TemporaryFile() as aside:
+        os.dup2(aside.fileno(), 2)
+        try:
+            importlib.import_module(module)
+        except BaseException:
+            aside.seek(0)
+            os.write(kept, aside.read())
+            raise
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+
+
 def terminal_width() -> int:
     return min(shutil.get_terminal_size((80, 24)).columns, 100)
+
+
+def speaks_unicode() -> bool:
+    """Whether stdout can show more than ASCII."""
+    try:
+        "–·…".encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def wants_color() -> bool:

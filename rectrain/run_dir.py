@@ -1,6 +1,7 @@
 """What lies where in a run directory."""
 
 import contextlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -38,6 +39,11 @@ class RunDir:
     @property
     def report(self) -> Path:
         return self.path / "report.json"
+
+    def report_failure(self, error: str):
+        """A report of a job of a sweep that came to nothing, unless it wrote one itself."""
+        if not self.report.exists():
+            write_whole(self.report, json.dumps({"status": "failed", "error": error}, indent=1))
 
     def discard_if_empty(self):
         """Removes the folder, and the dated one above it, where nothing was written: bad input leaves no trace."""

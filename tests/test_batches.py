@@ -33,7 +33,9 @@ def table(part, schema):
         if name.endswith("_valid"):
             continue
         if name in {f.name for f in schema.multi_valued}:
-            columns[name] = pa.array([v[ok].tolist() for v, ok in zip(values, part[f"{name}_valid"], strict=True)], pa.list_(pa.int32()))
+            columns[name] = pa.array(
+                [v[ok].tolist() for v, ok in zip(values, part[f"{name}_valid"], strict=True)], pa.list_(pa.int32())
+            )
         elif values.ndim == 2:
             columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
         else:

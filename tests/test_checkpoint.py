@@ -12,7 +12,10 @@ from rectrain.training.checkpoint import Checkpoints
 
 @pytest.fixture
 def variables():
-    return {"model/linear/table": tf.Variable([1.0, 2.0, 3.0]), "optimizer/all/iterations": tf.Variable(7, dtype=tf.int64)}
+    return {
+        "model/linear/table": tf.Variable([1.0, 2.0, 3.0]),
+        "optimizer/all/iterations": tf.Variable(7, dtype=tf.int64),
+    }
 
 
 def test_restore_gives_back_every_variable(tmp_path, variables):

@@ -2,30 +2,8 @@
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-
-from rectrain.cli import _main
-
-BIN = Path(sys.executable).parent / "rectrain"
-
-
-@pytest.fixture
-def rectrain(tmp_path, monkeypatch, capsys):
-    """Runs the command line in-process, in an empty folder: (exit code, stdout, stderr)."""
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("HYDRA_FULL_ERROR", "1")
-
-    def call(*argv):
-        monkeypatch.setattr(sys, "argv", ["rectrain"])
-        try:
-            code = _main(list(argv))
-        except SystemExit as stop:  # --help
-            code = stop.code or 0
-        return code, *capsys.readouterr()
-
-    return call
 
 
 @pytest.mark.parametrize(

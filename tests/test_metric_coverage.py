@@ -75,7 +75,7 @@ def test_auc_with_ties(num_simulations, least, most, decimals):
     ("num_rows", "rate", "auc", "least"), [(2000, 0.25, 0.99, 0.91), (100, 0.5, 0.999, 0.91), (500, 0.95, 0.95, 0.88)]
 )
 def test_auc_near_one(num_rows, rate, auc, least):
-    """Half of the test sets of the second case are ranked perfectly; the third has but 25 negatives, a known weakness."""
+    """The second case ranks half of its test sets perfectly; the third has but 25 negatives, a known weakness."""
 
     def interval(rng):
         return metrics.auc(*binormal(rng, num_rows, rate, distance_of(auc)))[1:]

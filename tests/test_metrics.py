@@ -265,7 +265,7 @@ def test_no_groups_and_no_mixed_group():
 
 def test_one_row():
     found = reasons([1], [0.4])
-    assert found["logloss"] == found["pcoc"] == "1 rows: an interval needs two"
+    assert found["logloss"] == found["pcoc"] == "one row only: an interval needs two"
 
 
 @pytest.mark.parametrize("score", [0.0, 0.3, 1.0])

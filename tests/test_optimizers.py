@@ -173,7 +173,7 @@ def assert_close(weights, expected):
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_one_device_matches_numpy_traces_once_and_leaves_whole_tables_alone(case):
+def test_one_device_matches_numpy_and_traces_once(case):
     schedule = CONSTANT if case == "ftrl" else DECAYED
     weights, num_traces, as_long_as_tables = train(tf.distribute.OneDeviceStrategy("/cpu:0"), CASES[case], schedule)
     assert_close(weights, train_twin(CASES[case], schedule, num_replicas=1))

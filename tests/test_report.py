@@ -288,7 +288,7 @@ def test_curves_mark_the_best_step_and_leave_out_missing_points():
     made["history"][0]["valid"]["click"]["auc"] = None
     figure = titled(page_of(made), "Validation AUC, click")
     assert "best step 100: 0.7610" in words(figure)
-    assert len([c for c in figure.iter("circle")]) == 2
+    assert len(list(figure.iter("circle"))) == 2
     assert [p.get("d").count("L") for p in figure.iter("path")] == [1]
     made["best"] = None
     assert "best step" not in words(titled(page_of(made), "Validation AUC, click"))

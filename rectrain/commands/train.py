@@ -1,11 +1,12 @@
 """rectrain [train]: prepared data, a model, the loop, a report."""
 
+import contextlib
 import json
 import time
 from datetime import UTC, datetime
 
 from rectrain.config import ExpectConfig
-from rectrain.console import open_log, say, terminal_width, wants_color
+from rectrain.console import import_quietly, open_log, say, speaks_unicode, terminal_width, wants_color
 from rectrain.data.prepare import prepare
 from rectrain.errors import GateError
 from rectrain.run_dir import RunDir, write_whole
@@ -25,6 +26,7 @@ def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
     prepare_seconds = time.perf_counter() - clock
 
     # TensorFlow is loaded here, after everything that can be wrong without it.
+    import_quietly("tensorflow")
     from rectrain.outputs.run_report import Begun
     from rectrain.training.build import build_trainer
 
@@ -44,7 +46,8 @@ def _train_and_report(config, begun, prepared, trainer, run_dir) -> dict:
     from rectrain.outputs.run_report import run_report
     from rectrain.outputs.summary import summary
 
-    metrics, curves = {}, {}
+    metrics: dict[str, dict] = {}
+    curves: dict[str, dict] = {}
 
     def report(status: str, error: str | None = None) -> dict:
         made = {"status": status, "error": error, **run_report(begun, prepared, trainer, metrics, curves)}
@@ -58,14 +61,13 @@ def _train_and_report(config, begun, prepared, trainer, run_dir) -> dict:
                 scored = trainer.score(split)
                 metrics[split] = split_metrics(scored, trainer.steps.tasks, config.seed)
                 curves[split] = split_curves(scored, trainer.steps.tasks)
-    except KeyboardInterrupt:
-        report("stopped", "interrupted")
-        raise
-    except Exception as error:
-        report("failed", str(error))
+    except BaseException as error:
+        stopped = isinstance(error, KeyboardInterrupt)
+        with contextlib.suppress(OSError):  # a full disk is what the first error says
+            report("stopped" if stopped else "failed", "interrupted" if stopped else str(error))
         raise
     done = report("done")
-    say(summary(done, run_dir.path, width=terminal_width(), color=wants_color()))
+    say(summary(done, run_dir.path, width=terminal_width(), color=wants_color(), unicode=speaks_unicode()))
     return done
 
 
@@ -95,30 +97,23 @@ class _Tracker:
     """Writes each evaluation to metrics.jsonl, to TensorBoard's events and to the terminal."""
 
     def __init__(self, run_dir: RunDir):
+        from rectrain.outputs.events import EventWriter
+
         self.run_dir = run_dir
-        self._events = None
+        self._events = EventWriter(run_dir.tensorboard)
 
     def __call__(self, entry: dict):
         with self.run_dir.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry) + "\n")
-        self._write_events(entry)
-        found = "  ".join(f"{task} AUC {m['auc']:.4f} logloss {m['logloss']:.4f}" for task, m in entry["valid"].items())
-        say(f"step {entry['step']:,}  epoch {entry['epoch']:.2f}  loss {entry['train_loss']:.4f}  valid {found or '–'}")
+            file.write(json.dumps(entry, allow_nan=False) + "\n")
+        self._events.write(entry)
+        parts = [f"step {entry['step']:,}", f"epoch {entry['epoch']:.2f}", f"loss {entry['train_loss']:.5g}"]
+        parts += [f"valid {task} {_figures(metrics)}" for task, metrics in entry["valid"].items()]
+        say("  ".join(parts))
 
-    def _write_events(self, entry: dict):
-        import tensorflow as tf
 
-        if self._events is None:
-            self._events = tf.summary.create_file_writer(str(self.run_dir.tensorboard))
-        with self._events.as_default(step=entry["step"]):
-            tf.summary.scalar("train/loss", entry["train_loss"])
-            for group, rate in entry["learning_rate"].items():
-                tf.summary.scalar(f"train/learning_rate/{group}", rate)
-            for task, metrics in entry["valid"].items():
-                for metric, value in metrics.items():
-                    if value is not None:
-                        tf.summary.scalar(f"valid/{task}/{metric}", value)
-        self._events.flush()
+def _figures(metrics: dict) -> str:
+    shown = {"AUC": metrics["auc"], "logloss": metrics["logloss"]}
+    return "  ".join(f"{name} {value:.4f}" for name, value in shown.items() if value is not None)
 
 
 def _check_expectation(expect: ExpectConfig, report: dict):

@@ -32,6 +32,7 @@ def special_columns(data: DataConfig) -> list[Want]:
     if data.time is not None:
         wants.append(Want(data.time.column, "number" if data.time.format is None else "text", "data.time.column"))
     if data.split.by == "hash":
+        assert data.split.column is not None
         wants.append(Want(data.split.column, "text", "data.split.column"))
     return wants
 
@@ -92,7 +93,7 @@ def _is_number(value: str) -> bool:
     return True
 
 
-def unexpected(block: Block, index: int, column: str, key: str, expected: str) -> InputError:
+def unexpected(block: Block, index: int | np.integer, column: str, key: str, expected: str) -> InputError:
     """What to raise about one raw value."""
     value = block.columns[column][int(index)].as_py()
     shown = "missing" if value is None or value == "" else repr(value)[:80]

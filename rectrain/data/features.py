@@ -118,9 +118,8 @@ class Number:
     """A numeric column that stays a number; missing = 0 after the transform."""
 
     def __init__(self, column: str, key: str, config: NumericConfig):
-        fits = {"standardize": statistics.Moments, "minmax": statistics.Extremes}
         self.name, self.want = column, Want(column, "number", f"{key}.columns")
-        self._fit = fits.get(config.transform, statistics.Nothing)()
+        self._fit = _fit(config.transform)
         self.encoding = {"type": config.transform, "column": column}
 
     def observe(self, block: Block):
@@ -211,6 +210,12 @@ def _text_encoder(column: str, key: str, config: CategoricalConfig | MultiValued
             f" {key}.hash_buckets=null for a vocabulary."
         )
     return HashBuckets(column, config.hash_buckets)
+
+
+def _fit(transform: str) -> statistics.Moments | statistics.Extremes | statistics.Nothing:
+    if transform == "standardize":
+        return statistics.Moments()
+    return statistics.Extremes() if transform == "minmax" else statistics.Nothing()
 
 
 def _present(block: Block, want: Want) -> np.ndarray:

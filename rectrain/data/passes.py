@@ -12,7 +12,7 @@ from rectrain.data.blocks import Block
 from rectrain.data.columns import Want, check_header, kinds
 from rectrain.data.progress import Progress
 
-BLOCK_ROWS = 262_144  # blocks of a file are joined to about this: a look-up in a vocabulary costs its size each time
+BLOCK_ROWS = 262_144  # blocks of a file are joined to about this: each one costs a walk through the vocabularies
 
 
 @dataclass(frozen=True)

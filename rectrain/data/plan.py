@@ -17,6 +17,9 @@ _MAX_TABLE_ROWS = 2**31 - 1  # ids are int32
 _PACKED_NAMES = ("categorical", "numeric", "labels", "weight", "group", "time")
 
 
+Column = np.ndarray | tuple[np.ndarray, np.ndarray]
+
+
 class Features:
     def __init__(self, data: DataConfig):
         made = [
@@ -28,9 +31,9 @@ class Features:
         self.categorical = [f for f in made if isinstance(f, Text | LogSquare | Quantile)]
         self.numeric = [f for f in made if isinstance(f, Number)]
         self.multi_valued = [f for f in made if isinstance(f, MultiValued)]
+        _check_columns(data, self.wants())
         self.crosses = [_cross(columns, self.categorical, data.cross_buckets) for columns in data.crosses]
         self._name, self._labels = data.name, tuple(data.labels)
-        _check_columns(data, self.wants())
         self._check_names()
 
     def _check_names(self):
@@ -89,14 +92,14 @@ class Features:
         offset = self._offsets[feature.name]
         return schema.MultiValued(feature.name, feature.num_rows, offset, feature.max_length, feature.encoding)
 
-    def encode(self, block: Block) -> dict[str, np.ndarray | tuple[np.ndarray, np.ndarray]]:
+    def encode(self, block: Block) -> dict[str, Column]:
         """The packed columns of a block of N rows; ids are rows of the fused table.
 
         Returns:
             categorical: int32 (N, F).  numeric: float32 (N, F).  <name> of a multi-valued feature: ids int32 (M,) of
             all rows one after the other, and how many each row has, int (N,). Those of width 0 are absent.
         """
-        packed = {}
+        packed: dict[str, Column] = {}
         ids = [f.ids(block) + self._offsets[f.name] for f in (*self.categorical, *self.crosses)]
         if ids:
             packed["categorical"] = np.stack(ids, axis=1).astype(np.int32)

@@ -102,6 +102,7 @@ class _Recipe:
         return split.by_time_fractions(self.data, self._count_times())
 
     def _count_times(self) -> pa.Table:
+        assert self.data.time is not None
         counter = ValueCounter(pa.float64())
         for _, _, block in self.raw.blocks(special_columns(self.data), "counting times"):
             counter.add(pa.array(targets.times(block, self.data.time)))

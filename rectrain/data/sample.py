@@ -2,7 +2,8 @@
 
 Columns are independent. A categorical column is Zipf-like, a count is floor(exp(Normal)), a blank is one value more.
 Every value of a column has one number e, of mean 0 and standard deviation 1 over that column: random for the values
-of a categorical column, log1p for a count (a blank or a negative count is taken as 0). A row with values x is clicked with
+of a categorical column, log1p for a count (a blank or a negative count is taken as 0). A row with values x is clicked
+with
 
     P(click) = sigmoid(  bias
                        + sum_f     main_f * e_f[x_f]
@@ -51,6 +52,14 @@ def standardize(numbers: np.ndarray, shares: np.ndarray) -> np.ndarray:
     return centred / math.sqrt(shares @ centred**2)
 
 
+def hex_tokens(values: np.ndarray, column: str) -> np.ndarray:
+    """Strings of 8 hexadecimal digits, distinct for distinct values: each step maps 32 bits one to one."""
+    x = values.astype(np.uint32) * np.uint32(2_654_435_761) + np.uint32(zlib.crc32(column.encode()))
+    x = (x ^ (x >> np.uint32(16))) * np.uint32(0x45D9F3B)
+    digits = (x ^ (x >> np.uint32(16))).astype(">u4").tobytes().hex()
+    return np.frombuffer(digits.encode(), "S8").astype(str)
+
+
 @dataclass(frozen=True)
 class Field:
     """A categorical column. Its arrays run over its V values, of which the last is the blank."""
@@ -72,7 +81,7 @@ class Field:
 
     def tokens(self) -> np.ndarray:
         if self.first is None:
-            return hex_tokens(self.num_values, self.name)
+            return hex_tokens(np.arange(self.num_values), self.name)
         return np.arange(self.first, self.first + self.num_values).astype(str)
 
 
@@ -101,6 +110,11 @@ class Count:
 
     def tokens(self) -> np.ndarray:
         return self.values().astype(str)
+
+
+def token_of_row(column: str) -> Callable[[np.ndarray, int], pa.Array]:
+    """A value of its own for every row, as of a column that tells nothing but who it was."""
+    return lambda row, num_rows: pa.array(hex_tokens(row, column))
 
 
 def row_id(row: np.ndarray, num_rows: int) -> pa.Array:
@@ -166,41 +180,38 @@ CRITEO = Layout(
         Count("I8", center=2.0, spread=1.3),
         Count("I9", center=3.7, spread=1.5, missing=0.04, bend=0.15),
         Count("I10", center=0.0, spread=0.5, missing=0.45),
-        Count("I11", center=0.3, spread=1.2, missing=0.04, main=0.34),
+        Count("I11", center=0.3, spread=1.2, missing=0.04, main=0.33),
         Count("I12", center=-0.8, spread=1.2, missing=0.77),
         Count("I13", center=1.4, spread=1.3, missing=0.21, main=-0.1),
-        Field("C1", 32, zipf=0.6, main=0.34),
+        Field("C1", 32, zipf=0.6, main=0.33),
         Field("C2", 500, zipf=1.4, main=0.2),
-        Field("C3", 200_000, zipf=0.4, missing=0.03),
         Field("C4", 20_000, zipf=1.5, missing=0.03),
-        Field("C5", 24, zipf=0.6, main=0.34),
-        Field("C6", 20, zipf=0.5, main=0.34, missing=0.12),
+        Field("C5", 24, zipf=0.6, main=0.33),
+        Field("C6", 20, zipf=0.5, main=0.33, missing=0.12),
         Field("C7", 2_000, zipf=2.0),
-        Field("C8", 30, zipf=0.6, main=0.34),
+        Field("C8", 30, zipf=0.6, main=0.33),
         Field("C9", 4, zipf=2.5, main=0.1),
         Field("C10", 5_000, zipf=2.0),
         Field("C11", 1_000, zipf=1.8, main=0.1),
-        Field("C12", 30_000, zipf=1.4, missing=0.03),
+        Field("C12", 30_000, zipf=1.3, missing=0.03),
         Field("C13", 1_500, zipf=2.0),
-        Field("C14", 20, zipf=0.5, main=0.34),
+        Field("C14", 20, zipf=0.5, main=0.33),
         Field("C15", 3_000, zipf=2.0),
-        Field("C16", 200_000, zipf=0.2, missing=0.03),
         Field("C17", 12, zipf=0.7, main=0.2),
         Field("C18", 200, zipf=1.4, main=0.2),
         Field("C19", 500, zipf=1.8, missing=0.44),
         Field("C20", 4, zipf=0.5, main=0.1, missing=0.44),
-        Field("C21", 200_000, zipf=0.3, missing=0.03),
         Field("C22", 12, zipf=1.0, main=0.1, missing=0.76),
-        Field("C23", 26, zipf=0.6, main=0.34),
+        Field("C23", 26, zipf=0.6, main=0.33),
         Field("C24", 4_000, zipf=1.8, missing=0.03),
-        Field("C25", 40, zipf=0.6, main=0.34, missing=0.05),
+        Field("C25", 40, zipf=0.6, main=0.33, missing=0.05),
         Field("C26", 2_000, zipf=1.8, missing=0.44),
     ),
     axes=(
-        Axis(("C1", "C5", "C14", "C23"), scale=0.65),
-        Axis(("C6", "C8", "C25", "I11"), scale=0.65),
+        Axis(("C1", "C5", "C14", "C23"), scale=0.66),
+        Axis(("C6", "C8", "C25", "I11"), scale=0.66),
     ),
-    by_row={},
+    by_row={name: token_of_row(name) for name in ("C3", "C16", "C21")},
 )
 
 AVAZU = Layout(
@@ -224,7 +235,6 @@ AVAZU = Layout(
         Field("app_domain", 400, zipf=1.4, main=0.2),
         Field("app_category", 32, zipf=0.5, main=0.32),
         Field("device_id", 150_000, zipf=1.2),
-        Field("device_ip", 400_000, zipf=0.3),
         Field("device_model", 8_000, zipf=1.5, main=0.1),
         Field("device_type", 5, zipf=2.0, main=0.1, first=0),
         Field("device_conn_type", 4, zipf=1.5, main=0.32, first=0),
@@ -241,7 +251,7 @@ AVAZU = Layout(
         Axis(("site_category", "app_category", "banner_pos", "C18"), scale=0.62),
         Axis(("C19", "C20", "C21", "device_conn_type"), scale=0.62),
     ),
-    by_row={"id": row_id, "hour": hour_of_row},
+    by_row={"id": row_id, "hour": hour_of_row, "device_ip": token_of_row("device_ip")},
 )
 
 LAYOUTS = {"criteo": CRITEO, "avazu": AVAZU}
@@ -267,14 +277,6 @@ class SampleInfo:
         return SampleInfo(**json.loads(SampleInfo.path(sample).read_text(encoding="utf-8")))
 
 
-def hex_tokens(num_values: int, name: str) -> np.ndarray:
-    """Distinct strings of 8 hexadecimal digits; each step maps 32 bits one to one."""
-    x = np.arange(num_values, dtype=np.uint32) * np.uint32(2_654_435_761) + np.uint32(zlib.crc32(name.encode()))
-    x = (x ^ (x >> np.uint32(16))) * np.uint32(0x45D9F3B)
-    digits = (x ^ (x >> np.uint32(16))).astype(">u4").tobytes().hex()
-    return np.frombuffer(digits.encode(), "S8").astype(str)
-
-
 class Truth:
     """The drawn numbers of one (layout, seed): everything but the rows."""
 
@@ -287,7 +289,7 @@ class Truth:
     def own_effect(self, column: Field | Count) -> np.ndarray:
         """What each value adds to the logit by itself, float (V,)."""
         numbers = self.numbers[column.name]
-        if not column.bend:
+        if column.bend == 0:
             return column.main * numbers
         return column.main * numbers + column.bend * standardize(np.abs(numbers), self.shares[column.name])
 
@@ -368,7 +370,7 @@ def write(layout: str, path: Path, *, rows: int, seed: int) -> SampleInfo:
     truth, rng = draw_truth(layout, seed)
     with replacing(path) as partial:
         labels, probabilities = write_rows(truth, partial, rows, rng)
-        info = SampleInfo(layout, rows, seed, **bayes_scores(labels, probabilities))
+        info = SampleInfo(layout, rows, seed, *bayes_scores(labels, probabilities), float(labels.mean()))
         with replacing(SampleInfo.path(path)) as partial_info:
             partial_info.write_text(json.dumps(dataclasses.asdict(info), indent=1) + "\n", encoding="utf-8")
     return info
@@ -410,12 +412,10 @@ def write_block(file: BinaryIO, layout: Layout, tokens: dict[str, pa.Array], blo
     pa_csv.write_csv(table, file, options)
 
 
-def bayes_scores(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, float | None]:
-    return {
-        "bayes_auc": rank_auc(labels, probabilities),
-        "bayes_logloss": float(-np.log(np.where(labels, probabilities, 1 - probabilities)).mean()),
-        "base_rate": float(labels.mean()),
-    }
+def bayes_scores(labels: np.ndarray, probabilities: np.ndarray) -> tuple[float | None, float]:
+    """AUC and log loss of the true probabilities, which no model can beat but by luck."""
+    logloss = -np.log(np.where(labels, probabilities, 1 - probabilities)).mean()
+    return rank_auc(labels, probabilities), float(logloss)
 
 
 def rank_auc(labels: np.ndarray, scores: np.ndarray) -> float | None:

@@ -97,7 +97,7 @@ def _sample_path(config: SampleConfig, prepared_dir: str) -> Path:
 
 def _read_info(path: Path) -> SampleInfo | None:
     """Of a sample that is there and whole: its info is written before it takes its place."""
-    if not path.is_file():
+    if not os.path.isfile(path):
         return None
     try:
         return SampleInfo.read(path)
@@ -165,7 +165,7 @@ def _in_folder(folder: str, key: str) -> list[Path]:
             f"{key}={folder}: the folder cannot be read: {_absolute(folder)} ({error.strerror or error}). "
             "Expected a folder that you may list; a single file is named with data.files."
         ) from error
-    return [path for path in paths if not path.is_dir()]
+    return [path for path in paths if not os.path.isdir(path)]
 
 
 def _is_data(name: str) -> bool:
@@ -174,10 +174,7 @@ def _is_data(name: str) -> bool:
 
 def _no_match(entry: str, key: str) -> InputError:
     absolute = Path(_absolute(entry))
-    if absolute.is_dir():
-        there = f"The folder holds none of {_EXPECTED}."
-    else:
-        there = _what_is_near(absolute)
+    there = f"The folder holds none of {_EXPECTED}." if absolute.is_dir() else _what_is_near(absolute)
     return InputError(
         f"{key}: {entry!r} names no file ({absolute}). Expected a path, a glob or a folder of files. {there}"
     )

@@ -14,7 +14,7 @@ _EXACT_VALUES = 1_000_000
 class Nothing:
     """For transforms without parameters."""
 
-    needs_values = False
+    needs_values, count = False, 0
 
     def add(self, x):
         pass
@@ -32,12 +32,14 @@ class Moments:
     needs_values = True
 
     def __init__(self):
-        self.count, self._origin, self._mean, self._sum_of_squares = 0, None, 0.0, 0.0
+        self.count, self._origin = 0, None
+        self._merged, self._mean, self._sum_of_squares = 0, 0.0, 0.0
         self._held = np.empty(0)
 
     def add(self, x):
         if self._origin is None and x.size:
             self._origin = x[0]
+        self.count += x.size
         self._held = np.concatenate([self._held, x])
         whole = self._held.size // _CHUNK * _CHUNK
         for chunk in self._held[:whole].reshape(-1, _CHUNK):
@@ -48,11 +50,10 @@ class Moments:
         with np.errstate(over="ignore", invalid="ignore"):  # caught where the transformed value is not finite
             x = x - self._origin
             mean = x.mean()
-            count = self.count + x.size
-            shift = mean - self._mean
-            self._sum_of_squares += ((x - mean) ** 2).sum() + shift**2 * self.count * x.size / count
-            self._mean += shift * x.size / count
-            self.count = count
+            shift, merged = mean - self._mean, self._merged + x.size
+            self._sum_of_squares += ((x - mean) ** 2).sum() + shift**2 * self._merged * x.size / merged
+            self._mean += shift * x.size / merged
+            self._merged = merged
 
     def parameters(self) -> dict:
         if self._held.size:
@@ -86,7 +87,8 @@ class Quantiles:
 
     def __init__(self, buckets: int):
         self.count, self._buckets = 0, buckets
-        self._values, self._priorities = [], []
+        self._values: list[np.ndarray] = []
+        self._priorities: list[np.ndarray] = []
         self._num_held = 0
 
     def add(self, x):

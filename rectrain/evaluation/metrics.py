@@ -456,7 +456,7 @@ def _run_sums(values, starts):
 
 def _require_two_rows(labels):
     if len(labels) < 2:
-        raise UndefinedMetricError(f"{len(labels)} rows: an interval needs two" if len(labels) else "no rows")
+        raise UndefinedMetricError("one row only: an interval needs two" if len(labels) else "no rows")
 
 
 def _require_both_classes(num_positives, num_negatives, at_least):

@@ -16,7 +16,7 @@ class Adam(LazyAdam):
     """
 
     def update_step(self, gradient, variable, learning_rate):
-        super().update_step(densify(gradient, variable.shape[0]), variable, learning_rate)
+        super().update_step(densify(gradient, variable), variable, learning_rate)
 
 
 def build(*, learning_rate: float, beta1: float, beta2: float, epsilon: float) -> keras.optimizers.Optimizer:

@@ -23,15 +23,15 @@ def merge_duplicates(gradient):
     return tf.IndexedSlices(values_UD, rows_U, gradient.dense_shape)
 
 
-def densify(gradient, num_rows: int):
+def densify(gradient, variable):
     """The whole table's gradient, repeated rows summed; zeros for untouched rows.
 
     Returns:
-        float (num_rows, D).
+        float, the shape of `variable`.
     """
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient
-    return tf.math.unsorted_segment_sum(gradient.values, gradient.indices, num_rows)
+    return tf.math.unsorted_segment_sum(gradient.values, gradient.indices, variable.shape[0])
 
 
 def gather_rows(variable: tf.Variable, rows):
@@ -55,7 +55,7 @@ def add_l2(gradient, variable: tf.Variable, l2: float, regularize: str):
     if isinstance(gradient, tf.IndexedSlices) and regularize == "batch":
         values_UD = gradient.values + l2 * gather_rows(variable, gradient.indices)
         return tf.IndexedSlices(values_UD, gradient.indices, gradient.dense_shape)
-    return densify(gradient, variable.shape[0]) + l2 * variable
+    return densify(gradient, variable) + l2 * variable
 
 
 def clip_by_global_norm(gradients: list, clip_norm: float | None) -> list:

@@ -53,7 +53,7 @@ class GroupedOptimizer:
                 raise InputError(
                     f"optimizer.name=wide_ftrl: the model has no weights for optimizer.{group}, only "
                     f"{', '.join(v.path for v in variables)}. Choose a model with a linear and a deep part, or "
-                    "optimizer=ftrl, optimizer=lazy_adam."
+                    "one optimizer for all weights, as optimizer=lazy_adam."
                 )
             optimizer.build(members)
 
@@ -123,7 +123,7 @@ def _optimizer(group: str, settings: dict, schedule: Schedule | None) -> Touched
         optimizer = load("optimizers", settings["name"])(**knobs)
     except InputError as error:
         raise InputError(f"{section}.{error}") from None
-    optimizer.gradients_are_prepared = True  # by `apply` below
+    optimizer.gradients_are_prepared = True  # by GroupedOptimizer.apply
     return optimizer
 
 
@@ -138,8 +138,10 @@ def _refuse_schedule(name: str, schedule: dict):
 
 
 def _sum_over_replicas(gradients: list) -> list:
-    """One replica may have looked up no row (a ragged last batch); all of them together must have at least one, as
-    any batch has: TensorFlow's CollectiveGather crashes on an empty total (tensorflow/tensorflow#65785).
+    """Totals over all replicas, the same on each of them.
+
+    One replica may have looked up no row (a ragged last batch); all of them together must have at least one, as any
+    batch has: TensorFlow's CollectiveGather crashes on an empty total (tensorflow/tensorflow#65785).
     """
     context = tf.distribute.get_replica_context()
     if context.num_replicas_in_sync == 1:

@@ -23,7 +23,7 @@ class TouchedRowsOptimizer(keras.optimizers.Optimizer):
 
     Args:
         learning_rate: float or LearningRateSchedule.
-        name: prefix of the slots' paths.
+        name: given, as Keras would else count optimizers up through the process.
         slots: {name: initial value}, one variable of the weight's shape each.
     """
 
@@ -33,7 +33,7 @@ class TouchedRowsOptimizer(keras.optimizers.Optimizer):
     def __init__(self, *, learning_rate, name: str, slots: dict[str, float]):
         super().__init__(learning_rate=learning_rate, name=name)
         self._slot_values = slots
-        self._slots = ()  # one list a slot name, in the order of the weights
+        self._slots: tuple[list[keras.Variable], ...] = ()  # one list a slot name, in the order of the weights
 
     def build(self, variables):
         super().build(variables)
@@ -70,7 +70,7 @@ class TouchedRowsOptimizer(keras.optimizers.Optimizer):
                 state.assign(value)
 
     def named_state(self) -> dict[str, tf.Variable]:
-        """ "iteration" and "<path of the weight>/<slot>": names that do not depend on what else the process built."""
+        """{"iteration" or "<weight>/<slot>": variable}, names that depend on nothing else the process has built."""
         state = {"iteration": tf_variable(self._iterations)}
         for name, slot in zip(self._slot_values, self._slots, strict=True):
             for weight, variable in zip(self._trainable_variables, slot, strict=True):

@@ -150,18 +150,17 @@ def text(value) -> str:
     return escape(printable(value))
 
 
-def linear_axis(label: str, values: Iterable[float], *, pad: float = 0.06, num_ticks: int = 4) -> Axis:
+def linear_axis(label: str, values: Iterable[float]) -> Axis:
     """Spans the values with a little room on both sides."""
     values = list(values)
     low, high = min(values), max(values)
-    room = pad * (high - low) or 0.01 * abs(high) or 1.0
+    room = 0.06 * (high - low) or 0.01 * abs(high) or 1.0
     low, high = low - room, high + room
-    return Axis(label, low, high, nice_ticks(low, high, num_ticks))
+    return Axis(label, low, high, nice_ticks(low, high, 4))
 
 
-def count_axis(label: str, last: float) -> Axis:
-    """0 to `last`."""
-    return Axis(label, 0, max(last, 1), nice_ticks(0, max(last, 1), 5))
+def axis_from_zero(label: str, high: float) -> Axis:
+    return Axis(label, 0, high, nice_ticks(0, high, 5))
 
 
 def log_axis(label: str, values: Iterable[float]) -> Axis:

@@ -29,7 +29,9 @@ def history_chart(report: dict, task: str, key: str, x: charts.Axis) -> str:
 
 def best_mark(report: dict, points: list) -> tuple[float, str] | None:
     """The step whose weights were kept, with this curve's value there."""
-    step = (report.get("best") or {}).get("step")
+    if not report.get("best"):
+        return None
+    step = report["best"]["step"]
     value = dict(points).get(step)
     return None if value is None else (step, f"best step {formats.count(step)}: {formats.metric(value)}")
 
@@ -54,9 +56,7 @@ def roc_chart(report: dict, task: str) -> str:
         auc = (((report.get("metrics") or {}).get(split) or {}).get(task) or {}).get("auc") or {}
         name = formats.join([split, "" if auc.get("value") is None else formats.metric(auc["value"])], " ")
         series.append(Series(name, style_of(split), charts.thin(points)))
-    ticks = charts.nice_ticks(0, 1, 5)
-    x = charts.Axis("false positive rate", 0, 1, ticks)
-    y = charts.Axis("true positive rate", 0, 1, ticks)
+    x, y = charts.axis_from_zero("false positive rate", 1), charts.axis_from_zero("true positive rate", 1)
     return charts.line_chart(f"ROC, {task}", x, y, series, square=True, diagonal=True)
 
 
@@ -92,5 +92,5 @@ def calibration_axes(bins: list[dict]) -> tuple[charts.Axis, charts.Axis]:
     if tiny and positive:
         return charts.log_axis(x, positive), charts.log_axis(y, positive)
     top = max([*values, *(b["high"] for b in bins if b.get("high") is not None)])
-    axis = charts.linear_axis(x, [0, min(1, top) or 1], pad=0)
-    return axis, charts.Axis(y, axis.low, axis.high, axis.ticks)
+    high = min(1, top) or 1
+    return charts.axis_from_zero(x, high), charts.axis_from_zero(y, high)

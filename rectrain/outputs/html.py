@@ -7,7 +7,7 @@ training went, what the data were, what the run cost, and how to run it again.
 from collections.abc import Iterable
 
 from rectrain.outputs import formats
-from rectrain.outputs.charts import count_axis, text
+from rectrain.outputs.charts import axis_from_zero, text
 from rectrain.outputs.figures import calibration_chart, history_chart, loss_chart, roc_chart
 from rectrain.outputs.formats import MISSING, metric_name, split_names, task_names
 from rectrain.outputs.style import CSS
@@ -182,7 +182,7 @@ def learning_curves(report: dict) -> str:
     if not history and not losses:
         return ""
     last = max([point["step"] for point in history] + [step for step, _ in losses])
-    x = count_axis("step", last)
+    x = axis_from_zero("step", max(last, 1))
     tasks = list(dict.fromkeys(task for point in history for task in point.get("valid") or {}))
     figures = [loss_chart(losses, x)]
     figures += [history_chart(report, task, key, x) for task in tasks for key in ("auc", "logloss")]

@@ -107,7 +107,7 @@ class Trainer:
             self._refuse_non_finite(losses)
             progress.advance(
                 self.rows_before(self.done.step + num_steps) - self.rows_before(self.done.step),
-                f"loss {losses.mean():.4f}",
+                f"loss {losses.mean():.5g}",
             )
             self.done.step += num_steps
             self.done.losses.append([self.done.step, float(losses.mean())])
@@ -121,16 +121,17 @@ class Trainer:
 
     def _refuse_non_finite(self, losses: np.ndarray):
         bad = np.flatnonzero(~np.isfinite(losses))
-        if not bad.size:
-            return
-        step = self.done.step + int(bad[0])
-        first = (step % self.steps_per_epoch) * self.config.batch_size
-        last = min(first + self.config.batch_size, self.prepared.rows("train")) - 1
+        if bad.size:
+            raise self._diverged(self.done.step + int(bad[0]) + 1, f"the loss became {losses[bad[0]]}")
+
+    def _diverged(self, step: int, what: str) -> InputError:
+        num_rows = self.rows_before(step) - self.rows_before(step - 1)
+        first = ((step - 1) % self.steps_per_epoch) * self.config.batch_size
         kept = f"The checkpoint of step {self.done.best_step} is kept." if self.done.best_step is not None else ""
-        raise InputError(
-            f"the loss became {losses[bad[0]]} at step {step + 1} (epoch {self.done.epoch + 1}, rows {first:,}-{last:,} of "
-            "the shuffled epoch). Lower optimizer.learning_rate, set optimizer.clip_norm, or transform numeric features "
-            f"of wide range. {kept}".rstrip()
+        return InputError(
+            f"{what} at step {step} (epoch {self.done.epoch + 1}, rows {first:,}-{first + num_rows - 1:,} of the shuffled "
+            "epoch). Lower optimizer.learning_rate, set optimizer.clip_norm, or transform numeric features of wide "
+            f"range. {kept}".rstrip()
         )
 
     def _evaluate(self):
@@ -154,7 +155,10 @@ class Trainer:
     def _validation_metrics(self) -> dict:
         if self.monitor is None:
             return {}
-        return split_metrics(self.score("valid"), self.steps.tasks, self.seed)
+        scored = self.score("valid")
+        if not all(np.isfinite(p).all() for p in scored.probabilities.values()):
+            raise self._diverged(self.done.step, "the scores of the validation split are not finite")
+        return split_metrics(scored, self.steps.tasks, self.seed)
 
     def _decide(self):
         without_gain = self.monitor.evaluations_without_gain if self.monitor else 0

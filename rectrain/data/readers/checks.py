@@ -1,6 +1,7 @@
 """What all readers check alike: files, column names, and cells that are to be numbers."""
 
 import difflib
+import os
 from collections import Counter
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -19,7 +20,7 @@ def check_file(path: Path, key: str = "data.files"):
     Raises:
         InputError: names the file and the key.
     """
-    if path.exists() and not path.is_file() and not path.is_dir():
+    if os.path.exists(path) and not os.path.isfile(path) and not os.path.isdir(path):
         raise InputError(
             f"{path}: neither a file nor a folder. Expected a file on disk, which is read twice; see {key}."
         )

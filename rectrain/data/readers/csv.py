@@ -68,7 +68,7 @@ class _Table:
         self.dialect = Dialect(format)
         self.header = format.header
         self.null_values = ["", *format.null_values]
-        self.names = self._header_names() if format.header else format.columns
+        self.names = self._header_names() if format.columns is None else format.columns
         check_columns(path, self.names, ())
 
     def chunks(self, wanted: list[str], advance=None) -> Iterator[tuple[Chunk, pa.Table]]:
@@ -167,14 +167,20 @@ class _Table:
 
 
 def _parse(data: bytes, names: list[str], wanted: list[str], null_values: list[str], dialect: Dialect) -> pa.Table:
-    """Arrow's parser in its threads; binary columns, so that all it can refuse is the shape of a row."""
+    """Arrow's parser in its threads; binary columns, so that all it can refuse is the shape of a row.
+
+    With quotes the data are one block: Arrow drops the LF of a quoted CRLF that falls between two blocks.
+    """
+    quotes = dialect.has_quotes(data)
+    if data.startswith(rows.BOM):  # not that of the file: Arrow drops one at the start of what it is given
+        data = b"\n" + data
     return pa.csv.read_csv(
         pa.BufferReader(data),
-        read_options=pa.csv.ReadOptions(column_names=names, block_size=rows.LINE_BYTES),
+        read_options=pa.csv.ReadOptions(column_names=names, block_size=len(data) if quotes else rows.LINE_BYTES),
         parse_options=pa.csv.ParseOptions(
             delimiter=dialect.delimiter,
             quote_char=dialect.quote or False,
-            newlines_in_values=dialect.has_quotes(data),
+            newlines_in_values=quotes,
         ),
         convert_options=pa.csv.ConvertOptions(
             column_types={name: pa.binary() for name in wanted},

@@ -70,7 +70,7 @@ def _open(path: Path) -> pa.parquet.ParquetFile:
         file = pa.parquet.ParquetFile(path)
     except pa.ArrowInvalid as error:
         raise InputError(
-            f"{path}: data.format.reader=parquet expects a whole parquet file ({error}). "
+            f"{path}: data.format.reader=parquet expects a whole parquet file ({_one_line(error)}). "
             "Fetch or write it again if it is damaged, or set data.format.reader=csv if it is text."
         ) from error
     except OSError as error:
@@ -83,8 +83,13 @@ def _open(path: Path) -> pa.parquet.ParquetFile:
 
 def _damaged(path: Path, error: Exception) -> InputError:
     return InputError(
-        f"{path}: the parquet file is damaged ({error}). Fetch or write it again, or leave it out with data.files."
+        f"{path}: the parquet file is damaged ({_one_line(error)}). "
+        "Fetch or write it again, or leave it out with data.files."
     )
+
+
+def _one_line(error: Exception) -> str:
+    return " ".join(str(error).split())
 
 
 def _batches(path: Path, file: pa.parquet.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:

@@ -8,9 +8,9 @@ import gzip
 import re
 import zlib
 from collections.abc import Callable, Iterator
-from io import BufferedReader, FileIO
+from io import BufferedIOBase, BufferedReader, FileIO
 from pathlib import Path
-from typing import BinaryIO, NamedTuple
+from typing import NamedTuple
 
 from rectrain.config import FormatConfig
 from rectrain.data.readers.checks import check_file, unreadable
@@ -19,7 +19,7 @@ from rectrain.errors import InputError
 CHUNK_BYTES = 16 << 20  # read at a time, after decompression
 LINE_BYTES = 1 << 20  # longest row; Arrow parses blocks of this size in parallel
 
-_BOM = b"\xef\xbb\xbf"
+BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
 _CONTENT = re.compile(rb"[^\r\n]")  # anything but blank lines
 _NO_TEXT = {  # first bytes -> what the file is, what to do
@@ -39,7 +39,7 @@ class Row(NamedTuple):
 
 
 class Chunk(NamedTuple):
-    data: bytes  # whole rows with their line ends, at least one
+    data: bytes  # whole rows with their line ends
     line: int  # number of the first line
 
 
@@ -70,7 +70,8 @@ class Dialect:
         """Offset behind the last whole row, 0 where there is none."""
         stop = len(data) - data.endswith(b"\r")  # half a line end?
         if self.has_quotes(data):
-            return self._rows.match(data, 0, stop).end()
+            whole = self._rows.match(data, 0, stop)
+            return whole.end() if whole else 0
         return max(data.rfind(b"\n", 0, stop), data.rfind(b"\r", 0, stop)) + 1
 
     def rows(self, chunk: Chunk) -> Iterator[Row]:
@@ -89,7 +90,7 @@ def _check(format: FormatConfig):
     delimiter, quote = format.delimiter, format.quote
     if not _is_separator(delimiter[:1]) or delimiter[1:].strip(" \t"):
         raise InputError(
-            f"data.format.delimiter={delimiter!r}: expected one ASCII character, or one and blanks behind it, as in ', '."
+            f"data.format.delimiter={delimiter!r}: expected one ASCII character, or one and then blanks, as in ', '."
         )
     if quote is not None and (len(quote) != 1 or not _is_separator(quote) or quote == delimiter[0]):
         raise InputError(
@@ -160,14 +161,14 @@ def _pieces(path: Path, advance) -> Iterator[bytes]:
     check_file(path)
     with open(path, "rb", buffering=0) as raw:
         stream = _decompress(path, raw)
-        piece = _read(path, stream, raw, advance).removeprefix(_BOM)
+        piece = _read(path, stream, raw, advance).removeprefix(BOM)
         while piece:
             yield piece
             piece = _read(path, stream, raw, advance)
     yield b"\n"
 
 
-def _decompress(path: Path, raw: FileIO) -> BinaryIO:
+def _decompress(path: Path, raw: FileIO) -> BufferedIOBase:
     head = raw.read(8)
     raw.seek(0)
     for start, what in _NO_TEXT.items():
@@ -180,7 +181,7 @@ def _decompress(path: Path, raw: FileIO) -> BinaryIO:
     return BufferedReader(raw)
 
 
-def _read(path: Path, stream: BinaryIO, raw: FileIO, advance) -> bytes:
+def _read(path: Path, stream: BufferedIOBase, raw: FileIO, advance) -> bytes:
     before = raw.tell()
     try:
         data = stream.read(CHUNK_BYTES)

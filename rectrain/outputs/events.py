@@ -1,0 +1,36 @@
+"""Scalars for TensorBoard, written without the tensorboard package."""
+
+from pathlib import Path
+
+import tensorflow as tf
+
+_DATA_CLASS_SCALAR = 1  # tensorflow.DataClass in summary.proto, which has no Python name
+
+
+class EventWriter:
+    """Writes each evaluation of the history as scalars under `folder`, which is made with the first of them."""
+
+    def __init__(self, folder: Path):
+        self.folder = folder
+        self._writer: tf.summary.SummaryWriter | None = None
+
+    def write(self, entry: dict):
+        if self._writer is None:
+            self._writer = tf.summary.create_file_writer(str(self.folder))
+        with self._writer.as_default(step=entry["step"]):
+            for tag, value in _scalars(entry).items():
+                tf.summary.write(tag, tf.constant(value, tf.float32), metadata=_scalar_metadata())
+        self._writer.flush()
+
+
+def _scalars(entry: dict) -> dict[str, float]:
+    rates = {f"train/learning_rate/{group}": rate for group, rate in entry["learning_rate"].items()}
+    metrics = {f"valid/{task}/{m}": value for task, found in entry["valid"].items() for m, value in found.items()}
+    return {tag: v for tag, v in {"train/loss": entry["train_loss"], **rates, **metrics}.items() if v is not None}
+
+
+def _scalar_metadata():
+    """What tells TensorBoard's scalar plugin that a value is its own."""
+    metadata = tf.compat.v1.SummaryMetadata(data_class=_DATA_CLASS_SCALAR)
+    metadata.plugin_data.plugin_name = "scalars"
+    return metadata

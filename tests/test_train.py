@@ -1,0 +1,160 @@
+"""The main job, end to end, on a small built-in sample."""
+
+import json
+import math
+import re
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+FM = ("model=fm", "model.embedding_dim=4")
+DEEP = ("model=dcn", "model.embedding_dim=4", "model.hidden_units=[8]")
+
+
+def test_a_run_leaves_what_the_run_directory_promises(tiny_run, tmp_path):
+    code, err, report = tiny_run("run", *DEEP, "trainer.epochs=2")
+    assert code == 0, err
+    folder = tmp_path / "run"
+    for name in ("config.yaml", "schema.json", "metrics.jsonl", "report.html", "train.log", "checkpoints/index.json"):
+        assert (folder / name).stat().st_size > 0, name
+    assert list((folder / "tensorboard").glob("events*"))
+    assert report["status"] == "done"
+    assert report["error"] is None
+    assert report["data"]["source"] == "sample"
+    assert report["data"]["rows"] == {"train": 3200, "valid": 400, "test": 400}
+    assert report["steps"] == 2 * math.ceil(3200 / 256)
+    assert report["metrics"]["test"]["click"]["rows"] == 400
+    auc = report["metrics"]["test"]["click"]["auc"]
+    assert auc["low"] < auc["value"] < auc["high"]
+    assert report["parameters"]["total"] == report["parameters"]["embedding"] + report["parameters"]["dense"]
+    assert len((folder / "metrics.jsonl").read_text().splitlines()) == len(report["history"]) == 2
+    assert "built-in sample" in (folder / "report.html").read_text()
+
+
+def test_same_seed_same_numbers_and_another_seed_others(tiny_run):
+    hashes = [tiny_run(f"run{i}", *DEEP, f"seed={seed}")[2]["weights_sha256"] for i, seed in enumerate((5, 5, 6))]
+    assert hashes[0] == hashes[1] != hashes[2]
+
+
+def test_the_report_is_that_of_the_best_checkpoint(tiny_run):
+    """A rate so high that the model soon overfits: an early evaluation stays the best."""
+    _, _, report = tiny_run("run", *DEEP, "trainer.epochs=20", "trainer.patience=3", "optimizer.learning_rate=0.03")
+    values = [e["valid"]["click"]["auc"] for e in report["history"]]
+    best = int(np.argmax(values))
+    assert len(values) == best + 4
+    assert "has not improved for 3 evaluations" in report["stopped_because"]
+    assert report["best"] == {"step": report["history"][best]["step"], "metric": "click.auc", "value": values[best]}
+    assert report["metrics"]["valid"]["click"]["auc"]["value"] == pytest.approx(values[best], abs=1e-12)
+
+
+def test_a_plateau_cuts_the_rate_and_patience_counts_on(tiny_run):
+    cut = "trainer.schedule.plateau_factor=0.1"
+    _, _, report = tiny_run("run", *DEEP, "trainer.epochs=8", "optimizer.learning_rate=0.03", cut)
+    values = [e["valid"]["click"]["auc"] for e in report["history"]]
+    rates = [e["learning_rate"]["all"] for e in report["history"]]
+    cuts = [i for i in range(1, len(rates)) if rates[i] != rates[i - 1]]
+    assert cuts
+    for i in cuts:
+        assert values[i] <= max(values[:i])
+        assert rates[i] == pytest.approx(rates[i - 1] / 10)
+
+
+def test_evaluation_every_n_steps_and_max_steps(tiny_run):
+    _, _, report = tiny_run("run", *FM, "trainer.epochs=3", "trainer.eval_every_steps=5", "trainer.max_steps=17")
+    assert [e["step"] for e in report["history"]] == [5, 10, 15, 17]
+    assert report["steps"] == 17
+    assert report["stopped_because"] == "all steps done"
+
+
+def test_without_a_validation_split_the_last_weights_count(tiny_run):
+    code, err, report = tiny_run("run", *FM, "data.split.train=0.9", "data.split.valid=0")
+    assert code == 0, err
+    assert set(report["metrics"]) == {"test"}
+    assert report["best"] is None
+
+
+def test_bfloat16_trains_and_evaluates_in_float32(tiny_run):
+    _, _, exact = tiny_run("float32", *DEEP)
+    code, err, rough = tiny_run("bfloat16", *DEEP, "trainer.precision=bfloat16")
+    assert code == 0, err
+    assert rough["weights_sha256"] != exact["weights_sha256"]
+    difference = (
+        rough["metrics"]["test"]["click"]["logloss"]["value"] - exact["metrics"]["test"]["click"]["logloss"]["value"]
+    )
+    assert abs(difference) < 5e-3
+
+
+@pytest.mark.parametrize("optimizer", ["lazy_adam", "adam", "adagrad", "sgd", "ftrl", "wide_ftrl"])
+def test_every_optimizer_learns(tiny_run, optimizer):
+    code, err, report = tiny_run(
+        "run", "model=wide_deep", "model.hidden_units=[8]", f"optimizer={optimizer}", "data.crosses=[[C1,C2]]"
+    )
+    assert code == 0, err
+    assert report["losses"][-1][1] < math.log(2)
+
+
+def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpoint(tiny_run, tmp_path):
+    code, err, report = tiny_run(
+        "run", *FM, "optimizer=sgd", "optimizer.learning_rate=30", "trainer.eval_every_steps=1", "trainer.patience=null"
+    )
+    assert code == 2
+    assert "Traceback" not in err
+    assert re.search(
+        r"(the loss became inf|the scores .* are not finite) at step \d+ \(epoch 1, rows [\d,]+-[\d,]+ of", err
+    )
+    assert "The checkpoint of step" in err
+    assert report["status"] == "failed"
+    assert report["error"] in err
+    index = json.loads((tmp_path / "run/checkpoints/index.json").read_text())
+    assert index["best"] in index["steps"]
+
+
+def test_the_gate_of_expect_exits_3(tiny_run):
+    code, err, report = tiny_run("run", *FM, "expect={metric:auc,value:0.99,tolerance:0.01}")
+    assert code == 3
+    assert "outside of expect.value 0.99 +- 0.01" in err
+    assert report["status"] == "done"
+
+
+def test_a_sweep_goes_on_past_a_job_that_fails(rectrain, tmp_path):
+    code, _, err = rectrain(
+        "-m", *FM, "data.sample.rows=3000", "optimizer.learning_rate=1e-3,wrong,1e-2", "hydra.sweep.dir=sweep"
+    )  # fmt: skip
+    assert code == 2
+    assert "optimizer.learning_rate='wrong': expected a number" in err
+    reports = [json.loads((tmp_path / f"sweep/{i}/report.json").read_text()) for i in range(3)]
+    assert [r["status"] for r in reports] == ["done", "failed", "done"]
+    assert "optimizer.learning_rate='wrong'" in reports[1]["error"]
+
+
+def test_a_job_of_a_sweep_equals_the_same_run_alone(rectrain, tmp_path, tiny_run):
+    _, _, alone = tiny_run("alone", *DEEP, "model.dropout=0.3", "seed=7")
+    rectrain(
+        "-m",
+        *DEEP,
+        "model.dropout=0.3",
+        "data.sample.rows=4000",
+        "trainer.batch_size=256",
+        "seed=3,7",
+        "hydra.sweep.dir=sweep",
+    )
+    second = json.loads((tmp_path / "sweep/1/report.json").read_text())
+    assert second["weights_sha256"] == alone["weights_sha256"]
+
+
+def test_the_prepared_data_of_a_former_run_is_used_again(rectrain):
+    arguments = ("prepare", "data.sample.rows=3000")
+    assert "already prepared" not in rectrain(*arguments)[1]
+    assert "already prepared" in rectrain(*arguments)[1]
+
+
+def test_training_does_not_retrace_over_epochs_and_short_batches(tiny_run, monkeypatch):
+    from rectrain.training.steps import Steps
+
+    made = []
+    init = Steps.__init__
+    monkeypatch.setattr(Steps, "__init__", lambda self, *a, **k: (init(self, *a, **k), made.append(self))[0])
+    tiny_run("run", *FM, "trainer.epochs=3", "trainer.patience=null", "trainer.eval_every_steps=5")
+    assert made[0].train.experimental_get_tracing_count() == 1
+    assert isinstance(made[0].strategy, tf.distribute.OneDeviceStrategy)
