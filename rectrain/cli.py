@@ -110,7 +110,7 @@ def _run_job(command: str, config, typed: str) -> int:
         run_dir.discard_if_empty()
 
 
-def _run_command(command: str, raw: dict, run_dir, config_yaml: str, typed: str):
+def _run_command(command: str, raw, run_dir, config_yaml: str, typed: str):
     if command == "prepare":
         from rectrain.commands import prepare
 

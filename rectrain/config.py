@@ -102,7 +102,7 @@ class SplitConfig:
     train: Fraction
     valid: Fraction
     test: Fraction
-    seed: int  # random
+    seed: Annotated[int, Range(0)]  # random
     column: str | None  # hash: rows of equal value stay together
     valid_from: str | float | None  # time: first moment of valid and test, as written in the column; null: by fractions
     test_from: str | float | None
@@ -117,6 +117,8 @@ class SplitConfig:
             )
         if self.by == "hash" and self.column is None:
             raise InputError("data.split.by=hash needs data.split.column, the key whose rows stay together.")
+        if self.by != "files" and self.files is not None:
+            raise InputError(f"data.split.files is for data.split.by=files; received data.split.by={self.by}.")
         if self.by == "files" and not self.files:
             raise InputError("data.split.by=files needs data.split.files.train (and .valid, .test): paths or globs.")
         if (self.valid_from is None) != (self.test_from is None):
@@ -136,7 +138,8 @@ class SampleConfig:
 class DataConfig:
     name: str
     source: Literal["auto", "files", "sample"]  # auto: the sample where `folder` holds no files
-    folder: str  # where the raw files are looked for when `files` is null
+    folder: str | None  # where the raw files are looked for when `files` is null
+    patterns: list[str]  # names of the raw files in a folder; others there are let be
     files: str | list[str] | None  # paths, globs or folders; a missing one is an error
     prepared_dir: str
     format: FormatConfig

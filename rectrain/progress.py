@@ -1,37 +1,34 @@
-"""One progress bar on a terminal; now and then a plain line where output goes to a file."""
+"""How far a pass over many rows is: a bar on a terminal, elsewhere a plain line now and then."""
 
 import sys
 import time
+from collections.abc import Callable
 
 from tqdm import tqdm
 
-from rectrain.console import say
-
 _SECONDS_BETWEEN_LINES = 10
-_FORMAT = "{desc} {percentage:3.0f}% |{bar:20}| {n_fmt}/{total_fmt}{postfix}, {rate_fmt}, {remaining} left"
 
 
 class Progress:
-    """Counts `total` units of work.
+    """Units of work (rows, or bytes of raw files) tell how far it is; rows a second tell how fast.
 
     Args:
-        name: what is done ("train").  unit: "rows", "B" for bytes.
+        title: what is done ("train").  total: units of work.  say: prints a line where there is no terminal.
     """
 
-    def __init__(self, name: str, total: int, unit: str):
-        self.name, self.total, self.unit = name, total, unit
-        self.done = 0
-        self._started = self._last_line = time.monotonic()
+    def __init__(self, title: str, total: int, say: Callable[[str], object]):
+        self._title, self._total, self._say = title, total, say
+        self._done = self._rows = 0
+        self._start = self._last_line = time.monotonic()
+        self._on_terminal = sys.stderr.isatty()
         self._bar = tqdm(
-            desc=name,
             total=total,
-            unit=unit,
-            unit_scale=True,
+            desc=title,
+            file=sys.stderr,
+            disable=not self._on_terminal,
             leave=False,
             dynamic_ncols=True,
-            file=sys.stderr,
-            disable=not sys.stderr.isatty(),
-            bar_format=_FORMAT,
+            bar_format="{desc} {percentage:3.0f}% |{bar:24}| {remaining} left{postfix}",
         )
 
     def __enter__(self):
@@ -40,22 +37,22 @@ class Progress:
     def __exit__(self, *_):
         self._bar.close()
 
-    def advance(self, amount: int, note: str = ""):
-        """`amount` more units are done; `note` is shown beside the count ("loss 0.4312")."""
-        self.done += amount
-        self._bar.set_postfix_str(note, refresh=False)
+    def advance(self, amount: int):
+        """`amount` more units of work are done."""
+        self._done += amount
         self._bar.update(amount)
-        now = time.monotonic()
-        if self._bar.disable and now - self._last_line > _SECONDS_BETWEEN_LINES:
-            self._last_line = now
-            say(self._line(now, note))
 
-    def _line(self, now: float, note: str) -> str:
-        rate = self.done / (now - self._started)
-        left = (self.total - self.done) / rate if rate else float("inf")
-        parts = [
-            f"{self.name}: {self.done:,} of {self.total:,} {self.unit}",
-            f"{rate:,.0f} {self.unit}/s",
-            f"{left:.0f} s left",
-        ]
-        return ", ".join([*parts, note] if note else parts)
+    def add_rows(self, num_rows: int, note: str = ""):
+        """`num_rows` more rows are done; `note` is shown beside them ("loss 0.4312")."""
+        self._rows += num_rows
+        shown = ", ".join(filter(None, [f"{self._rows:,} rows", f"{self._rate():,.0f} rows/s", note]))
+        self._bar.set_postfix_str(shown, refresh=False)
+        now = time.monotonic()
+        if not self._on_terminal and now - self._last_line >= _SECONDS_BETWEEN_LINES:
+            self._last_line = now
+            share = min(self._done / max(self._total, 1), 1)
+            left = (now - self._start) * (1 - share) / share if share else float("nan")
+            self._say(f"{self._title}: {share:.0%}, {shown}, {left:.0f} s left")
+
+    def _rate(self) -> float:
+        return self._rows / max(time.monotonic() - self._start, 1e-9)

@@ -61,7 +61,7 @@ class Schema:
     @property
     def num_embedding_rows(self) -> int:
         """Rows of the fused table without the crosses."""
-        return sum(f.num_rows for f in (*self.categorical, *self.multi_valued))
+        return sum(f.num_rows for f in self.categorical) + sum(f.num_rows for f in self.multi_valued)
 
     @property
     def num_linear_rows(self) -> int:
@@ -77,9 +77,14 @@ class Schema:
     @staticmethod
     def from_json(text: str) -> "Schema":
         raw = json.loads(text)
-        kinds = {"categorical": Categorical, "numeric": Numeric, "multi_valued": MultiValued, "crosses": Categorical}
-        features = {key: tuple(kind(**f) for f in raw[key]) for key, kind in kinds.items()}
-        return Schema(name=raw["name"], labels=tuple(raw["labels"]), **features)
+        return Schema(
+            name=raw["name"],
+            categorical=tuple(Categorical(**f) for f in raw["categorical"]),
+            numeric=tuple(Numeric(**f) for f in raw["numeric"]),
+            multi_valued=tuple(MultiValued(**f) for f in raw["multi_valued"]),
+            crosses=tuple(Categorical(**f) for f in raw["crosses"]),
+            labels=tuple(raw["labels"]),
+        )
 
     @staticmethod
     def read(path: Path) -> "Schema":

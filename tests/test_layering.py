@@ -46,7 +46,7 @@ def test_imports_only_from_rooms_before_its_own(path):
 
 def test_what_answers_before_a_run_does_not_load_tensorflow():
     code = (
-        "import sys, rectrain.cli, rectrain.sections, rectrain.console, rectrain.hydra_errors, rectrain.commands.train\n"
+        "import sys, rectrain.cli, rectrain.sections, rectrain.hydra_errors, rectrain.commands.train\n"
         "import rectrain.commands.prepare, rectrain.data.prepare, rectrain.data.sample, rectrain.evaluation.metrics\n"
         "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     )

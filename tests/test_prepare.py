@@ -15,8 +15,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from rectrain import progress
 from rectrain.config import DataConfig, parse
-from rectrain.data import passes, progress, shards
+from rectrain.data import passes, shards
 from rectrain.data.manifest import Prepared
 from rectrain.data.prepare import prepare
 from rectrain.data.readers import parquet as parquet_reader
@@ -27,6 +28,7 @@ BASE = {
     "name": "toy",
     "source": "files",
     "folder": "none",
+    "patterns": ["*"],
     "files": None,
     "prepared_dir": None,
     "format": {"reader": "csv"},

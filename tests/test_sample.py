@@ -62,12 +62,12 @@ def test_criteo_blanks_zeros_and_negative_counts_are_where_the_real_file_has_the
     assert np.char.find(rows[:, 3:14], "-").max() == -1
 
 
-def test_criteo_columns_run_from_a_few_values_to_one_a_row(tmp_path):
+def test_criteo_columns_run_from_a_few_values_to_one_in_every_other_row(tmp_path):
     rows = np.array([line.split("\t") for line in lines_of(written("criteo", tmp_path)[0])])
     distinct = {f"C{i}": np.unique(rows[:, 13 + i]).size for i in range(1, 27)}
     assert distinct["C9"] == 4
     assert distinct["C20"] == 5  # with the blank
-    assert distinct["C16"] == 3000
+    assert 1400 < distinct["C16"] < 1700  # half of the rows have a value of their own
     shared = set(rows[:, 14]) & set(rows[:, 18])
     assert not shared, "two columns write different tokens"
 

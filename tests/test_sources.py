@@ -19,6 +19,7 @@ DATA = DataConfig(
     name="clicks",
     source="auto",
     folder="data/clicks",
+    patterns=["*.csv", "*.tsv", "*.txt", "*.csv.gz", "*.tsv.gz", "*.txt.gz", "*.parquet"],
     files=None,
     prepared_dir="data/prepared",
     format=FormatConfig(reader="csv"),
@@ -108,7 +109,7 @@ def test_a_named_folder_without_files(here, files):
     touch("empty/readme.md")
     said = message(files=files)
     assert f"names no file ({here}/empty)" in said
-    assert "The folder holds none of *.csv" in said
+    assert "The folder holds no *.csv or " in said
 
 
 @pytest.mark.parametrize("files", ["", " ", [], ["a.csv", ""]])

@@ -101,7 +101,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_keeps_the_last_good_checkpo
     assert code == 2
     assert "Traceback" not in err
     assert re.search(
-        r"(the loss became inf|the scores .* are not finite) at step \d+ \(epoch 1, rows [\d,]+-[\d,]+ of", err
+        r"(the loss became (inf|nan)|the scores .* are not finite) at step \d+ \(epoch 1, rows [\d,]+-[\d,]+ of", err
     )
     assert "The checkpoint of step" in err
     assert report["status"] == "failed"

@@ -10,7 +10,7 @@ from rectrain import registry
 from rectrain.config import FormatConfig
 from rectrain.data.blocks import Block
 from rectrain.data.columns import Want, check_header, kinds
-from rectrain.data.progress import Progress
+from rectrain.progress import Progress
 
 BLOCK_ROWS = 262_144  # blocks of a file are joined to about this: each one costs a walk through the vocabularies
 

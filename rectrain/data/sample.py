@@ -1,9 +1,9 @@
 """A built-in sample with a known truth, in the raw layout of Criteo's or Avazu's file.
 
-Columns are independent. A categorical column is Zipf-like, a count is floor(exp(Normal)), a blank is one value more.
-Every value of a column has one number e, of mean 0 and standard deviation 1 over that column: random for the values
-of a categorical column, log1p for a count (a blank or a negative count is taken as 0). A row with values x is clicked
-with
+Columns are independent. A categorical column is Zipf-like, a count is floor(exp(Normal)), a blank is one value more; a
+few columns hold a value of its own in every other row and tell nothing. Every value of the others has one number e, of mean 0 and
+standard deviation 1 over its column: random for the values of a categorical column, log1p for a count (a blank or a
+negative count is taken as 0). A row of values x is clicked with
 
     P(click) = sigmoid(  bias
                        + sum_f     main_f * e_f[x_f]
@@ -52,11 +52,16 @@ def standardize(numbers: np.ndarray, shares: np.ndarray) -> np.ndarray:
     return centred / math.sqrt(shares @ centred**2)
 
 
-def hex_tokens(values: np.ndarray, column: str) -> np.ndarray:
-    """Strings of 8 hexadecimal digits, distinct for distinct values: each step maps 32 bits one to one."""
+def scrambled(values: np.ndarray, column: str) -> np.ndarray:
+    """Distinct numbers, uint32, for distinct values: each step maps 32 bits one to one."""
     x = values.astype(np.uint32) * np.uint32(2_654_435_761) + np.uint32(zlib.crc32(column.encode()))
     x = (x ^ (x >> np.uint32(16))) * np.uint32(0x45D9F3B)
-    digits = (x ^ (x >> np.uint32(16))).astype(">u4").tobytes().hex()
+    return x ^ (x >> np.uint32(16))
+
+
+def hex_tokens(values: np.ndarray, column: str) -> np.ndarray:
+    """Strings of 8 hexadecimal digits, distinct for distinct values."""
+    digits = scrambled(values, column).astype(">u4").tobytes().hex()
     return np.frombuffer(digits.encode(), "S8").astype(str)
 
 
@@ -113,8 +118,13 @@ class Count:
 
 
 def token_of_row(column: str) -> Callable[[np.ndarray, int], pa.Array]:
-    """A value of its own for every row, as of a column that tells nothing but who it was."""
-    return lambda row, num_rows: pa.array(hex_tokens(row, column))
+    """One of 16 values in half of the rows, a value of its own in the others: who it was, which tells nothing."""
+
+    def tokens(row: np.ndarray, num_rows: int) -> pa.Array:
+        dice = scrambled(row, f"{column} dice")
+        return pa.array(hex_tokens(np.where(dice % 2 == 0, dice // 2 % 16, 16 + row), column))
+
+    return tokens
 
 
 def row_id(row: np.ndarray, num_rows: int) -> pa.Array:

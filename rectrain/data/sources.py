@@ -4,6 +4,7 @@ import difflib
 import glob
 import os
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Literal
 
@@ -13,9 +14,7 @@ from rectrain.data.readers.checks import check_file
 from rectrain.data.sample import SampleInfo
 from rectrain.errors import InputError, did_you_mean
 
-_ENDINGS = (".csv", ".csv.gz", ".parquet", ".tsv", ".tsv.gz", ".txt", ".txt.gz")  # what is taken of a folder
 _SPLITS = ("train", "valid", "test")
-_EXPECTED = "*.csv, *.tsv, *.txt (each also .gz) or *.parquet"
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,8 @@ def find_files(data: DataConfig) -> Sources:
     if data.split.by == "files":
         return Sources("files", _files_by_split(data), None)
     if data.files is not None:
-        return Sources("files", {"all": _named(data.files, "data.files", {})}, None)
-    found = _in_folder(os.path.expanduser(data.folder), "data.folder")
+        return Sources("files", {"all": _named(data.files, "data.files", data.patterns, {})}, None)
+    found = [] if data.folder is None else _in_folder(os.path.expanduser(data.folder), "data.folder", data.patterns)
     if found:
         for path in found:
             check_file(path, "data.folder")
@@ -67,8 +66,11 @@ def _refuse_files(data: DataConfig):
 
 def _no_files(data: DataConfig) -> InputError:
     instead = "" if data.sample is None else "; data.source=auto would take the built-in sample"
+    if data.folder is None:
+        return InputError(f"{data.name}: data.folder and data.files are null. Name the files with data.files{instead}.")
     return InputError(
-        f"{data.name}: no files in data.folder={data.folder} ({_absolute(data.folder)}); expected {_EXPECTED}. Put the "
+        f"{data.name}: no files in data.folder={data.folder} ({_absolute(data.folder)}); expected "
+        f"{' or '.join(data.patterns)} (data.patterns). Put the "
         f"files there (data/README.md says where to get them) or name others with data.files{instead}."
     )
 
@@ -119,19 +121,20 @@ def _files_by_split(data: DataConfig) -> dict[str, list[Path]]:
     if "train" not in named:
         raise InputError("data.split.by=files needs data.split.files.train: paths, globs or folders; it is missing.")
     seen: dict[str, str] = {}
-    return {split: _named(named[split], f"data.split.files.{split}", seen) for split in _SPLITS if split in named}
+    keys = {split: f"data.split.files.{split}" for split in _SPLITS if split in named}
+    return {split: _named(named[split], key, data.patterns, seen) for split, key in keys.items()}
 
 
-def _named(entries: str | list[str], key: str, seen: dict[str, str]) -> list[Path]:
+def _named(entries: str | list[str], key: str, patterns: list[str], seen: dict[str, str]) -> list[Path]:
     """Files of all entries in their order, each there, readable and not empty.
 
     Args:
-        seen: real path -> who named it; gains these files.
+        patterns: which files of a folder are meant.  seen: real path -> who named it; gains these files.
     """
     entries = [entries] if isinstance(entries, str) else entries
     if not entries or not all(entry.strip() for entry in entries):
         raise InputError(f"{key}={entries}: names no file; expected paths, globs or folders.")
-    found = [(entry, path) for entry in entries for path in _matches(entry, key)]
+    found = [(entry, path) for entry in entries for path in _matches(entry, key, patterns)]
     for entry, path in found:
         check_file(path, key)
         by = f"{key} ({entry})"
@@ -141,23 +144,23 @@ def _named(entries: str | list[str], key: str, seen: dict[str, str]) -> list[Pat
     return [path for _, path in found]
 
 
-def _matches(entry: str, key: str) -> list[Path]:
+def _matches(entry: str, key: str, patterns: list[str]) -> list[Path]:
     path = os.path.expanduser(entry)
     if os.path.isdir(path):
-        found = _in_folder(path, key)
+        found = _in_folder(path, key, patterns)
     elif os.path.exists(path):
         found = [Path(path)]
     else:
         found = sorted(Path(match) for match in glob.glob(path, recursive=True) if not os.path.isdir(match))
     if not found:
-        raise _no_match(entry, key)
+        raise _no_match(entry, key, patterns)
     return found
 
 
-def _in_folder(folder: str, key: str) -> list[Path]:
+def _in_folder(folder: str, key: str, patterns: list[str]) -> list[Path]:
     """Its files of data, sorted, without hidden ones; none where there is no such folder."""
     try:
-        paths = [Path(folder, name) for name in sorted(os.listdir(folder)) if _is_data(name)]
+        paths = [Path(folder, name) for name in sorted(os.listdir(folder)) if _is_data(name, patterns)]
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -168,13 +171,14 @@ def _in_folder(folder: str, key: str) -> list[Path]:
     return [path for path in paths if not os.path.isdir(path)]
 
 
-def _is_data(name: str) -> bool:
-    return not name.startswith(".") and name.lower().endswith(_ENDINGS)
+def _is_data(name: str, patterns: list[str]) -> bool:
+    return not name.startswith(".") and any(fnmatch(name.lower(), pattern) for pattern in patterns)
 
 
-def _no_match(entry: str, key: str) -> InputError:
+def _no_match(entry: str, key: str, patterns: list[str]) -> InputError:
     absolute = Path(_absolute(entry))
-    there = f"The folder holds none of {_EXPECTED}." if absolute.is_dir() else _what_is_near(absolute)
+    none = f"The folder holds no {' or '.join(patterns)} (data.patterns)."
+    there = none if absolute.is_dir() else _what_is_near(absolute)
     return InputError(
         f"{key}: {entry!r} names no file ({absolute}). Expected a path, a glob or a folder of files. {there}"
     )

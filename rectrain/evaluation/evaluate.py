@@ -7,6 +7,7 @@ import numpy as np
 
 from rectrain.evaluation import curves
 from rectrain.evaluation.metrics import UndefinedMetricError, compute
+from rectrain.progress import Progress
 from rectrain.tasks import Task
 
 _ROC_POINTS = 200
@@ -25,18 +26,26 @@ class Scored:
         return self.labels[:, task.column], self.probabilities[task.name]
 
 
-def score_rows(score: Callable[[dict], dict], batches: Iterable[dict], advance: Callable[[int], object]) -> Scored:
-    """Runs `score` (batch -> {task: probabilities}) over all batches; `advance` hears how many rows are done."""
-    labels, groups, probabilities = [], [], {}
+def score_rows(score: Callable[[dict], dict], batches: Iterable[dict], progress: Progress) -> Scored:
+    """Runs `score` (batch -> {task: probabilities}) over all batches."""
+    labels: list[np.ndarray] = []
+    groups: list[np.ndarray] = []
+    probabilities: dict[str, list[np.ndarray]] = {}
     for batch in batches:
         for task, values in score(batch).items():
             probabilities.setdefault(task, []).append(np.asarray(values))
         labels.append(np.asarray(batch["labels"]))
         if "group" in batch:
             groups.append(np.asarray(batch["group"]))
-        advance(len(labels[-1]))
+        progress.advance(len(labels[-1]))
+        progress.add_rows(len(labels[-1]))
     joined = {task: np.concatenate(parts) for task, parts in probabilities.items()}
-    return Scored(np.concatenate(labels), joined, np.concatenate(groups) if groups else None)
+    return Scored(np.concatenate(labels), joined, _told_apart(np.concatenate(groups)) if groups else None)
+
+
+def _told_apart(groups: np.ndarray) -> np.ndarray:
+    """Rows without a group (0) as groups of their own, which GAUC leaves out: they are not ranked together."""
+    return np.where(groups == 0, -1 - np.arange(len(groups)), groups)
 
 
 def split_metrics(scored: Scored, tasks: list[Task], seed: int) -> dict[str, dict]:

@@ -37,6 +37,7 @@ def build_trainer(
         model = load("models", config.model.name)(prepared.schema, **config.model.settings)
         optimizer = _optimizer(config, prepared.rows("train"))
         optimizer.build(model.trainable_variables)
+    _check_plateau(config, optimizer)
     steps = Steps(model, tasks, optimizer, strategy)
     checkpoints = Checkpoints(run_dir.checkpoints, _variables(model, optimizer), config.trainer.keep_checkpoints)
     return Trainer(config.trainer, prepared, steps, checkpoints, monitor, seed=config.seed, on_evaluation=on_evaluation)
@@ -49,6 +50,15 @@ def _monitor(config: TrainConfig, tasks: list[Task], prepared: Prepared) -> Moni
             "trainer.monitor=gauc: the dataset has no group column. Set data.group, or another trainer.monitor."
         )
     return monitor if prepared.rows("valid") else None
+
+
+def _check_plateau(config: TrainConfig, optimizer: GroupedOptimizer):
+    factor = config.trainer.schedule.plateau_factor
+    if factor is not None and not optimizer.learning_rates(0):
+        raise InputError(
+            f"trainer.schedule.plateau_factor={factor}: optimizer={config.optimizer.name} has no learning rate to cut. "
+            "Set trainer.schedule.plateau_factor=null, or choose another optimizer."
+        )
 
 
 def _optimizer(config: TrainConfig, train_rows: int) -> GroupedOptimizer:

@@ -12,6 +12,7 @@ import numpy as np
 import tensorflow as tf
 
 from rectrain.config import TrainerConfig
+from rectrain.console import say
 from rectrain.data.batches import Shuffle, batches
 from rectrain.data.manifest import Prepared
 from rectrain.errors import InputError
@@ -68,9 +69,10 @@ class Trainer:
         Raises:
             InputError: the loss is NaN or infinite; the best checkpoint so far is kept.
         """
-        with Progress("train", self.rows_before(self.total_steps), "rows") as progress:
+        with Progress("train", self.rows_before(self.total_steps), say) as progress:
             while not self.done.stopped_because:
                 self._epoch(progress)
+        assert self.done.best_step is not None  # the last step is always evaluated
         self.checkpoints.restore(self.done.best_step)
         return self.done
 
@@ -78,8 +80,8 @@ class Trainer:
         """Every row of a split, scored with the present weights."""
         started = time.perf_counter()
         dataset = batches(self.prepared.schema, self.prepared.shards(split), self.config.eval_batch_size)
-        with Progress(f"evaluate {split}", self.prepared.rows(split), "rows") as progress:
-            scored = score_rows(self.steps.score, dataset, progress.advance)
+        with Progress(f"evaluate {split}", self.prepared.rows(split), say) as progress:
+            scored = score_rows(self.steps.score, dataset, progress)
         self.done.eval_rows += len(scored.labels)
         self.done.eval_seconds += time.perf_counter() - started
         return scored
@@ -105,10 +107,9 @@ class Trainer:
             num_steps = min(self.config.steps_per_call, step - self.done.step)
             losses = self.steps.train(iterator, tf.constant(num_steps)).numpy()
             self._refuse_non_finite(losses)
-            progress.advance(
-                self.rows_before(self.done.step + num_steps) - self.rows_before(self.done.step),
-                f"loss {losses.mean():.5g}",
-            )
+            num_rows = self.rows_before(self.done.step + num_steps) - self.rows_before(self.done.step)
+            progress.advance(num_rows)
+            progress.add_rows(num_rows, f"loss {losses.mean():.5g}")
             self.done.step += num_steps
             self.done.losses.append([self.done.step, float(losses.mean())])
         self.done.train_seconds += time.perf_counter() - started
@@ -129,9 +130,9 @@ class Trainer:
         first = ((step - 1) % self.steps_per_epoch) * self.config.batch_size
         kept = f"The checkpoint of step {self.done.best_step} is kept." if self.done.best_step is not None else ""
         return InputError(
-            f"{what} at step {step} (epoch {self.done.epoch + 1}, rows {first:,}-{first + num_rows - 1:,} of the shuffled "
-            "epoch). Lower optimizer.learning_rate, set optimizer.clip_norm, or transform numeric features of wide "
-            f"range. {kept}".rstrip()
+            f"{what} at step {step} (epoch {self.done.epoch + 1}, rows {first:,}-{first + num_rows - 1:,} of the "
+            "shuffled epoch). Lower optimizer.learning_rate, set optimizer.clip_norm, or transform numeric features "
+            f"of wide range. {kept}".rstrip()
         )
 
     def _evaluate(self):
