@@ -3,7 +3,6 @@
 TensorFlow is not imported here, so that help, completion and config errors answer at once.
 """
 
-import errno
 import os
 import shlex
 import sys
@@ -11,7 +10,6 @@ import traceback
 from pathlib import Path
 
 COMMANDS = ("train", "prepare")
-_NOT_WRITABLE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EPERM)
 
 
 def main():
@@ -22,6 +20,7 @@ def main():
 
 
 def _main(argv: list[str]) -> int:
+    import yaml  # comes with OmegaConf
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
@@ -34,18 +33,20 @@ def _main(argv: list[str]) -> int:
         return _run_hydra(command, overrides, shlex.join(["rectrain", *argv]))
     except InputError as error:
         complain(str(error))
-    except (HydraException, OmegaConfBaseException) as error:
+    except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
         from rectrain.hydra_errors import explain
 
         complain(explain(error, command, overrides))
     except OSError as error:  # Hydra makes the run directory
-        complain(_cannot_write(error))
+        complain(_cannot_write(error, "the run directory"))
     return 2
 
 
-def _cannot_write(error: OSError) -> str:
-    place = error.filename or "the run directory"
-    return f"cannot write {place}: {error.strerror}. Choose another place with hydra.run.dir=DIR."
+def _cannot_write(error: OSError, folder: Path | str) -> str:
+    from rectrain.errors import CANNOT_WRITE
+
+    why = CANNOT_WRITE.get(error.errno or 0, str(error.strerror))
+    return f"cannot write {error.filename or folder}: {why}. Make room, or choose another place with hydra.run.dir=DIR."
 
 
 def _split(argv: list[str]) -> tuple[str, list[str]]:
@@ -76,10 +77,8 @@ def _run_job(command: str, config, typed: str) -> int:
     from hydra.core.hydra_config import HydraConfig
     from hydra.types import RunMode
     from omegaconf import OmegaConf
-    from omegaconf.errors import OmegaConfBaseException
 
     from rectrain.console import complain
-    from rectrain.errors import GateError, InputError
     from rectrain.run_dir import RunDir
 
     run_dir = RunDir(Path(HydraConfig.get().runtime.output_dir))
@@ -87,27 +86,35 @@ def _run_job(command: str, config, typed: str) -> int:
         raw = OmegaConf.to_container(config, resolve=True)
         _run_command(command, raw, run_dir, OmegaConf.to_yaml(config, resolve=True), typed)
         return 0
-    except (InputError, OmegaConfBaseException) as error:
-        complain(str(error))
-        if HydraConfig.get().mode == RunMode.MULTIRUN:
-            run_dir.report_failure(str(error))
-        return 2
-    except OSError as error:
-        if error.errno not in _NOT_WRITABLE:
-            raise
-        complain(_cannot_write(error))
-        return 2
-    except GateError as error:
-        complain(str(error))
-        return 3
     except KeyboardInterrupt:
         complain("interrupted")
         return 130
-    except Exception:
-        complain(traceback.format_exc())
-        return 1
+    except Exception as error:
+        code, text = _explain(error, run_dir)
+        complain(text)
+        if HydraConfig.get().mode == RunMode.MULTIRUN:
+            run_dir.report_failure(text)
+        return code
     finally:
         run_dir.discard_if_empty()
+
+
+def _explain(error: Exception, run_dir) -> tuple[int, str]:
+    """Exit code and message; a traceback where the fault is ours."""
+    from omegaconf.errors import OmegaConfBaseException
+
+    from rectrain.errors import CANNOT_WRITE, GateError, InputError
+    from rectrain.hydra_errors import explain_value
+
+    if isinstance(error, InputError):
+        return 2, str(error)
+    if isinstance(error, OmegaConfBaseException):
+        return 2, explain_value(error)
+    if isinstance(error, OSError) and error.errno in CANNOT_WRITE:
+        return 2, _cannot_write(error, run_dir.path)
+    if isinstance(error, GateError):
+        return 3, str(error)
+    return 1, traceback.format_exc()
 
 
 def _run_command(command: str, raw, run_dir, config_yaml: str, typed: str):

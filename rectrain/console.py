@@ -1,5 +1,6 @@
 """What a run says: on the terminal, and with times in the log of its run directory."""
 
+import contextlib
 import importlib
 import logging
 import os
@@ -30,9 +31,20 @@ def open_terminal():
     _logger.addHandler(_Terminal())
 
 
+class _Log(logging.FileHandler):
+    """Loses lines that a full disk does not take: what a run cannot do without is written elsewhere, and complains."""
+
+    def handleError(self, record):  # noqa: N802
+        pass
+
+    def close(self):
+        with contextlib.suppress(OSError):
+            super().close()
+
+
 def open_log(path: Path):
     """Writes what is said from now on into `path` as well, until `open_terminal` is called again."""
-    handler = logging.FileHandler(path, encoding="utf-8")
+    handler = _Log(path, encoding="utf-8")
     handler.setFormatter(logging.Formatter("%(asctime)s %(message)s"))
     _logger.addHandler(handler)
 
@@ -50,17 +62,18 @@ def complain(text: str):
             handler.handle(_logger.makeRecord(_logger.name, logging.ERROR, "", 0, "%s", (text,), None))
 
 
-def import_quietly(module: str):
-    """Imports a module without the lines that its C++ parts print on stderr while they start.
+def import_tensorflow():
+    """Imports TensorFlow without the lines that its C++ parts print on stderr while they start.
 
-    TensorFlow prints them before its own log level applies. What a failing import printed is shown after all.
+    It prints them before its own log level applies. What a failing import printed is shown after all.
     """
     sys.stderr.flush()
     kept = os.dup(2)
     with tempfile.TemporaryFile() as aside:
         os.dup2(aside.fileno(), 2)
         try:
-            importlib.import_module(module)
+            importlib.import_module("tensorflow")
+            logging.getLogger("tensorflow").setLevel(logging.ERROR)  # it takes the jobs of a sweep for retracing
         except BaseException:
             aside.seek(0)
             os.write(kept, aside.read())

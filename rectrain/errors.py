@@ -1,6 +1,8 @@
 """The one exception that means: the user's config, data or files are wrong."""
 
 import difflib
+import errno
+import re
 
 
 class InputError(ValueError):
@@ -8,6 +10,19 @@ class InputError(ValueError):
 
     The command line prints the message without a traceback and exits with 2.
     """
+
+
+# Why a file cannot be written, where that is for the user to mend.
+CANNOT_WRITE = {
+    errno.ENOSPC: "the disk is full",
+    errno.EDQUOT: "the disk quota is used up",
+    errno.EFBIG: "a file grew beyond what is allowed",
+    errno.EACCES: "writing there is not permitted",
+    errno.EPERM: "writing there is not permitted",
+    errno.EROFS: "it is mounted read-only",
+    errno.ENOTDIR: "a part of the path is a file",
+    errno.EEXIST: "it is a file",
+}
 
 
 def did_you_mean(received: str, known) -> str:
@@ -21,3 +36,9 @@ def did_you_mean(received: str, known) -> str:
 
 class GateError(Exception):
     """A comparison's gate failed; the command line exits with 3."""
+
+
+def first_line(error: Exception) -> str:
+    """What an exception says, without TensorFlow's names of nodes and operations; ends with a point."""
+    text = re.sub(r"\{\{.*?\}\} | \[Op:.*?\].*", "", str(error).splitlines()[0])
+    return text.rstrip(".") + "."

@@ -2,14 +2,21 @@
 
 import re
 
+import yaml  # comes with OmegaConf
+
 from rectrain.errors import did_you_mean
 
 
 def explain(error: Exception, command: str, overrides: list[str]) -> str:
-    """One message for an exception of Hydra or OmegaConf."""
+    """One message for an exception of Hydra, OmegaConf or YAML."""
     from hydra.errors import MissingConfigException, OverrideParseException
+    from omegaconf.errors import OmegaConfBaseException
 
     text = str(error)
+    if isinstance(error, UnicodeDecodeError):
+        return f"a YAML file below --config-dir is not text in UTF-8 ({error.reason} at byte {error.start + 1})."
+    if isinstance(error, yaml.YAMLError):
+        return f"not YAML: {' '.join(text.split())}. Mend the file."
     if isinstance(error, MissingConfigException) and error.missing_cfg_file:
         return _unknown_option(error, overrides)
     if isinstance(error, OverrideParseException):
@@ -24,12 +31,32 @@ def explain(error: Exception, command: str, overrides: list[str]) -> str:
             f"{key}={value}: a comma makes a sweep. For one value with a comma write {key}=\\'{value}\\', for a list "
             f"{key}=[{value}], for a sweep add -m."
         )
-    return text.split("\nSee ")[0].strip()
+    if isinstance(error, OmegaConfBaseException):
+        return explain_value(error)
+    return _plain(text.split("\nSee ")[0])
+
+
+def explain_value(error) -> str:
+    """One message for a value of the config that OmegaConf cannot resolve."""
+    missing = re.search(r"Interpolation key '(.+)' not found", error.msg or "")
+    if missing:
+        return f"{missing[1]}: no such key; {error.full_key} refers to it."
+    said = _plain(str(error))
+    return f"{error.full_key}: {said}" if error.full_key else said
+
+
+def _plain(text: str) -> str:
+    """In one line, without OmegaConf's notes on where it stood."""
+    lines = [line for line in text.splitlines() if not re.match(r"\s+(full_key|object_type|reference_type)", line)]
+    return " ".join(" ".join(lines).split())
 
 
 def _unknown_option(error, overrides: list[str]) -> str:
     missing = error.missing_cfg_file
     group, _, option = missing.rpartition("/")
+    inside = re.match(r"In '(.+/.+)': Could not load", str(error))
+    if inside:
+        return f"{missing}, one of the defaults of {inside[1]}: there is no {missing}.yaml."
     typed = next((o for o in overrides if o.replace("=", "/").lstrip("+") == missing), f"{group}={option}")
     return f"{typed}: there is no configs/{missing}.yaml.{did_you_mean(option, error.options or [])}"
 

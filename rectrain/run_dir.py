@@ -2,8 +2,13 @@
 
 import contextlib
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from rectrain.errors import InputError
+
+_DATED = re.compile(r"/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d_[^/]+$")  # as hydra.run.dir in configs/train.yaml
 
 
 @dataclass(frozen=True)
@@ -40,13 +45,37 @@ class RunDir:
     def report(self) -> Path:
         return self.path / "report.json"
 
+    def check_is_new(self):
+        """Raises InputError where a run has begun here before."""
+        if self.config.exists():
+            raise InputError(
+                f"{self.path} holds a run already ({self.config.name}). Name another folder with hydra.run.dir=DIR "
+                "(hydra.sweep.dir=DIR for a sweep), or remove this one."
+            )
+
+    def begin(self, config_yaml: str, schema_json: str):
+        """Makes the folder a run's; where that fails it is left as it was."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        try:
+            write_whole(self.schema, schema_json)
+            write_whole(self.config, config_yaml)
+        except OSError:
+            self.schema.unlink(missing_ok=True)
+            raise
+
     def report_failure(self, error: str):
-        """A report of a job of a sweep that came to nothing, unless it wrote one itself."""
+        """A report of a job of a sweep that came to nothing, unless it wrote one itself or the disk is full."""
         if not self.report.exists():
-            write_whole(self.report, json.dumps({"status": "failed", "error": error}, indent=1))
+            with contextlib.suppress(OSError):
+                write_whole(self.report, json.dumps({"status": "failed", "error": error}, indent=1))
 
     def discard_if_empty(self):
-        """Removes the folder, and the dated one above it, where nothing was written: bad input leaves no trace."""
+        """Removes the dated folders that Hydra made where nothing was written: bad input leaves no trace.
+
+        A folder that the user named may have been there before, empty as it is; it stays.
+        """
+        if not _DATED.search(self.path.as_posix()):
+            return
         with contextlib.suppress(OSError):  # rmdir refuses a folder that holds anything
             self.path.rmdir()
             self.path.parent.rmdir()

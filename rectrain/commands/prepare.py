@@ -1,6 +1,8 @@
 """rectrain prepare: raw files to prepared parquet."""
 
+from rectrain.config import DataConfig
 from rectrain.console import say
+from rectrain.data.manifest import Prepared
 from rectrain.data.prepare import prepare
 from rectrain.sections import prepare_config
 
@@ -11,6 +13,19 @@ def run(raw: dict):
     Raises:
         InputError: the config or the raw files are wrong.
     """
-    prepared = prepare(prepare_config(raw).data, say=say)
+    prepared = prepare_and_say(prepare_config(raw).data)
     rows = ", ".join(f"{split} {n:,}" for split, n in prepared.manifest["rows"].items())
     say(f"{prepared.folder}: {rows} rows")
+
+
+def prepare_and_say(data: DataConfig) -> Prepared:
+    """Prepares a dataset; says so where it is the built-in sample and not the user's files."""
+    prepared = prepare(data, say=say)
+    sample = prepared.manifest["sample"]
+    if sample is not None:
+        say(
+            f"NOTE: this is not {data.name} but the built-in sample in its layout: {sample['rows']:,} rows with a planted "
+            f"truth of AUC {sample['bayes_auc']:.4f}.\n"
+            f"      For your own files: put them into {data.folder}/, or name them with data.files=..."
+        )
+    return prepared

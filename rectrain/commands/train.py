@@ -5,11 +5,12 @@ import json
 import time
 from datetime import UTC, datetime
 
-from rectrain.config import ExpectConfig
-from rectrain.console import import_quietly, open_log, say, speaks_unicode, terminal_width, wants_color
-from rectrain.data.prepare import prepare
+from rectrain.commands.prepare import prepare_and_say
+from rectrain.config import ExpectConfig, TrainConfig
+from rectrain.console import import_tensorflow, open_log, say, speaks_unicode, terminal_width, wants_color
+from rectrain.data.manifest import Prepared
 from rectrain.errors import GateError
-from rectrain.run_dir import RunDir, write_whole
+from rectrain.run_dir import RunDir
 from rectrain.sections import train_config
 
 
@@ -21,18 +22,20 @@ def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
         GateError: the test metric left the band of `expect`.
     """
     config = train_config(raw)
+    run_dir.check_is_new()
     started, clock = datetime.now(UTC), time.perf_counter()
-    prepared = prepare(config.data, say=say)
+    prepared = prepare_and_say(config.data)
     prepare_seconds = time.perf_counter() - clock
 
     # TensorFlow is loaded here, after everything that can be wrong without it.
-    import_quietly("tensorflow")
+    import_tensorflow()
     from rectrain.outputs.run_report import Begun
     from rectrain.training.build import build_trainer
 
     begun = Begun(command, raw, started, prepare_seconds)
     trainer = build_trainer(config, prepared, run_dir, on_evaluation=_Tracker(run_dir))
-    _begin(run_dir, config_yaml, prepared)
+    run_dir.begin(config_yaml, prepared.schema.to_json())
+    open_log(run_dir.log)
     say(_header(config, prepared, trainer, run_dir))
     report = _train_and_report(config, begun, prepared, trainer, run_dir)
     if config.expect is not None:
@@ -71,26 +74,21 @@ def _train_and_report(config, begun, prepared, trainer, run_dir) -> dict:
     return done
 
 
-def _begin(run_dir: RunDir, config_yaml: str, prepared):
-    """From here on the run directory is a run's."""
-    run_dir.path.mkdir(parents=True, exist_ok=True)
-    write_whole(run_dir.config, config_yaml)
-    write_whole(run_dir.schema, prepared.schema.to_json())
-    open_log(run_dir.log)
-
-
-def _header(config, prepared, trainer, run_dir: RunDir) -> str:
+def _header(config: TrainConfig, prepared: Prepared, trainer, run_dir: RunDir) -> str:
     from rectrain.outputs.run_report import count_parameters
     from rectrain.training.strategy import describe_device
 
     rows = " + ".join(f"{n:,} {split}" for split, n in prepared.manifest["rows"].items())
     parameters = count_parameters(trainer.steps.model)
-    return (
-        f"{config.model.name} on {config.data.name}: {rows} rows, {parameters['total']:,} parameters "
-        f"({parameters['embedding']:,} in tables)\n"
-        f"{describe_device()}, {config.trainer.precision}, {trainer.total_steps:,} steps of "
-        f"{config.trainer.batch_size:,}; outputs in {run_dir.path}"
-    )
+    lines = {
+        "data": f"{config.data.name}: {rows} rows",
+        "model": f"{config.model.name}: {parameters['total']:,} parameters, {parameters['embedding']:,} in tables",
+        "training": f"at most {trainer.total_steps:,} steps of {config.trainer.batch_size:,} rows, "
+        f"{trainer.steps_per_epoch:,} an epoch, {config.trainer.precision}",
+        "device": describe_device(),
+        "outputs": str(run_dir.path),
+    }
+    return "\n".join(f"{name:9} {text}" for name, text in lines.items())
 
 
 class _Tracker:

@@ -1,9 +1,9 @@
 """A built-in sample with a known truth, in the raw layout of Criteo's or Avazu's file.
 
 Columns are independent. A categorical column is Zipf-like, a count is floor(exp(Normal)), a blank is one value more; a
-few columns hold a value of its own in every other row and tell nothing. Every value of the others has one number e, of mean 0 and
-standard deviation 1 over its column: random for the values of a categorical column, log1p for a count (a blank or a
-negative count is taken as 0). A row of values x is clicked with
+few columns hold a value of its own in every other row and tell nothing. Every value of the others has one number e, of
+mean 0 and standard deviation 1 over its column: random for the values of a categorical column, log1p for a count (a
+blank or a negative count is taken as 0). A row of values x is clicked with
 
     P(click) = sigmoid(  bias
                        + sum_f     main_f * e_f[x_f]

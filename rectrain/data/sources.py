@@ -196,7 +196,7 @@ def _what_is_near(path: Path) -> str:
     near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)
     if near:
         return f"Did you mean {' or '.join(map(repr, near))}?"
-    return f"{folder} holds {len(names)} files{': ' if names else ''}{', '.join(names[:5])}."
+    return f"{folder} holds {len(names)} file{'s' * (len(names) != 1)}{': ' if names else ''}{', '.join(names[:5])}."
 
 
 def _absolute(path: str | Path) -> str:

@@ -30,6 +30,9 @@ class Tally:
     def check(self, data: DataConfig, expected: list[str]):
         """Raises InputError where an expected split has no rows, or a label of it a single class."""
         rows, positives = self.rows(), self.positives()
+        for k, task in enumerate(self._tasks):
+            if self._positives[:, k].sum() in (0, self._rows.sum()):
+                raise self._one_class(task, int(self._positives[:, k].sum() > 0))
         for name in expected:
             if name not in rows:
                 raise InputError(
@@ -42,6 +45,12 @@ class Tally:
                         f"data.labels.{task}: {count:,} of {rows[name]:,} rows of the split {name} are positive;"
                         f" training and scoring need both classes. {_remedy(data, name)}"
                     )
+
+    def _one_class(self, task, value) -> InputError:
+        return InputError(
+            f"data.labels.{task}: all {self._rows.sum():,} rows are {value}; training and scoring need both classes. Is"
+            f" data.labels.{task} the column of the label, and are these all the files (data.files)?"
+        )
 
 
 def _remedy(data, name):

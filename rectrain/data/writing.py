@@ -1,25 +1,13 @@
 """A folder that appears whole or not at all, and one writer at a time."""
 
 import contextlib
-import errno
 import fcntl
 import shutil
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from rectrain.errors import InputError
-
-_USERS_FAULTS = {
-    errno.ENOSPC: "the disk is full",
-    errno.EDQUOT: "the disk quota is used up",
-    errno.EFBIG: "a file grew beyond what is allowed",
-    errno.EACCES: "writing there is not permitted",
-    errno.EPERM: "writing there is not permitted",
-    errno.EROFS: "it is mounted read-only",
-    errno.ENOTDIR: "a part of the path is a file",
-    errno.EEXIST: "it is a file",
-}
+from rectrain.errors import CANNOT_WRITE, InputError
 
 
 @contextlib.contextmanager
@@ -28,10 +16,10 @@ def explained(folder: Path, key: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno not in _USERS_FAULTS:
+        if error.errno not in CANNOT_WRITE:
             raise
         raise InputError(
-            f"{key}={folder}: cannot write there: {_USERS_FAULTS[error.errno]} ({error}). Make room, or set {key} to"
+            f"{key}={folder}: cannot write there: {CANNOT_WRITE[error.errno]} ({error}). Make room, or set {key} to"
             " another folder."
         ) from error
 

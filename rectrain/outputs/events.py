@@ -4,6 +4,8 @@ from pathlib import Path
 
 import tensorflow as tf
 
+from rectrain.errors import InputError, first_line
+
 _DATA_CLASS_SCALAR = 1  # tensorflow.DataClass in summary.proto, which has no Python name
 
 
@@ -15,6 +17,16 @@ class EventWriter:
         self._writer: tf.summary.SummaryWriter | None = None
 
     def write(self, entry: dict):
+        """Raises InputError where the folder cannot be written, or the disk is full."""
+        try:
+            self._write(entry)
+        except tf.errors.OpError as error:
+            raise InputError(
+                f"cannot write TensorBoard's events under {self.folder}: {first_line(error)} Free some space or choose "
+                "another place with hydra.run.dir."
+            ) from error
+
+    def _write(self, entry: dict):
         if self._writer is None:
             self._writer = tf.summary.create_file_writer(str(self.folder))
         with self._writer.as_default(step=entry["step"]):

@@ -11,14 +11,16 @@ from rectrain.run_dir import write_whole
 
 
 def write_report(folder: Path, report: dict):
-    """Writes report.json, and report.html from what report.json holds; each file is whole or as it was.
+    """Writes report.html from what report.json will hold, then report.json; each file is whole or as it was.
+
+    So where report.json says that a run is done, its report is there.
 
     Raises:
         OSError: the folder cannot be written.
     """
     text = to_json(report)
-    write_whole(folder / "report.json", text)
     write_whole(folder / "report.html", render_html(json.loads(text)))
+    write_whole(folder / "report.json", text)
 
 
 def to_json(report: dict) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import tensorflow as tf
 
-from rectrain.errors import InputError
+from rectrain.errors import InputError, first_line
 from rectrain.run_dir import write_whole
 
 
@@ -37,7 +37,7 @@ class Checkpoints:
             self._note(step, is_best)
         except (OSError, tf.errors.OpError) as error:
             raise InputError(
-                f"cannot write the checkpoint of step {step} under {self.folder}: {_first_line(error)} Earlier "
+                f"cannot write the checkpoint of step {step} under {self.folder}: {first_line(error)} Earlier "
                 "checkpoints are untouched. Free some space or choose another place with hydra.run.dir."
             ) from error
 
@@ -68,7 +68,3 @@ class Checkpoints:
     def restore(self, step: int):
         """Sets every variable to its value at `step`."""
         self._checkpoint.read(str(self._place(step) / "variables")).assert_consumed()
-
-
-def _first_line(error: Exception) -> str:
-    return str(error).splitlines()[0].rstrip(".") + "."

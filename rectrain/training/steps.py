@@ -21,8 +21,10 @@ class Steps:
         self.strategy = strategy
         self._inputs = list(model.input)
         self._weights = model.trainable_variables
+        specs = {name: tf.TensorSpec(x.shape, x.dtype) for name, x in model.input.items()}
+        self._score = tf.function(self._score_batch, input_signature=[specs])  # one trace for batches of all sizes
 
-    @tf.function(reduce_retracing=True)
+    @tf.function
     def train(self, iterator, num_steps):
         """`num_steps` steps (int32 scalar) on the next batches of a distributed iterator.
 
@@ -57,7 +59,6 @@ class Steps:
         with float32_layers(self.model):
             return self._score({name: batch[name] for name in self._inputs})
 
-    @tf.function(reduce_retracing=True)
-    def _score(self, inputs):
+    def _score_batch(self, inputs):
         logits = self.model(inputs, training=False)
         return {task.name: tf.sigmoid(logits[task.name]) for task in self.tasks}
