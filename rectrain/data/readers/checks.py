@@ -118,8 +118,8 @@ def bad_cell(place: str, column: str, value, expected: str) -> InputError:
     """`place`: "train.csv, line 3"; `expected`: with how a missing value is written."""
     return InputError(
         f"{place}: column {column!r} holds {_shorten(value)}; expected {expected}. "
-        "Mend the cell, or change the key that names the column: data.labels, data.features (its type), data.weight or "
-        "data.time."
+        "Mend the cell (a label is 0 or 1), or change the key that names the column: data.labels, data.features (its "
+        "type), data.weight or data.time."
     )
 
 

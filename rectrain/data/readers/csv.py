@@ -156,7 +156,7 @@ class _Table:
             row.data.decode()
         except UnicodeDecodeError as error:
             return self._not_utf8(row, error.start)
-        expected = "a finite number (a label: 0 or 1); a missing one is blank or among data.format.null_values"
+        expected = "a finite number; one that is missing is blank or among data.format.null_values"
         return bad_cell(rows.place(self.path, row), name, cell.decode(), expected)
 
     def _not_utf8(self, row: Row, at: int) -> InputError:

@@ -108,7 +108,7 @@ def _column(path: Path, first_row: int, batch: pa.RecordBatch, name: str, kind: 
     """One column as a block holds it."""
     convert, expected = {
         "text": (_text, "text in UTF-8 or a finite number"),
-        "number": (_number, "a finite number (a label: 0 or 1)"),
+        "number": (_number, "a finite number"),
         "list": (_list, "texts in UTF-8"),
     }[kind]
     column = batch[name]
