@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-slow check regression clean
+.PHONY: help install run test test-slow check regression bench clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -33,6 +33,9 @@ check: $(INSTALLED)  ## Lint, format, types, then the fast tests
 
 regression: $(INSTALLED)  ## Train every tiny experiment and hold its AUC to its band
 	$(BIN)/python scripts/regression.py
+
+bench: $(INSTALLED)  ## Repeat docs/benchmarks.md: ROWS=raw Criteo rows, THEIRS=predictions of another framework (npz)
+	$(BIN)/python scripts/bench_criteo_110k.py $(ROWS) $(THEIRS)
 
 clean:  ## Remove .venv, caches and everything that runs have written
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .ruff_cache .mypy_cache outputs data/prepared data/sample

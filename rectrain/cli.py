@@ -31,6 +31,9 @@ def _main(argv: list[str]) -> int:
     try:
         command, overrides = _split(argv)
         return _run_hydra(command, overrides, shlex.join(["rectrain", *argv]))
+    except KeyboardInterrupt:
+        complain("interrupted")
+        return 130
     except InputError as error:
         complain(str(error))
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
@@ -86,9 +89,6 @@ def _run_job(command: str, config, typed: str) -> int:
         raw = OmegaConf.to_container(config, resolve=True)
         _run_command(command, raw, run_dir, OmegaConf.to_yaml(config, resolve=True), typed)
         return 0
-    except KeyboardInterrupt:
-        complain("interrupted")
-        return 130
     except Exception as error:
         code, text = _explain(error, run_dir)
         complain(text)

@@ -1,7 +1,7 @@
 """One typed dataclass for each section of the config, checked before any data is read.
 
 `parse` turns the plain dict that Hydra composed into the dataclass and names the key of whatever does not fit. Defaults
-live in the YAML files, except inside a dataset's feature groups, where each type has its own below.
+live in the YAML files, except inside a dataset's format and feature groups, whose own are below.
 """
 
 import dataclasses

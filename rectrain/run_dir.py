@@ -77,8 +77,8 @@ class RunDir:
         if not _DATED.search(self.path.as_posix()):
             return
         with contextlib.suppress(OSError):  # rmdir refuses a folder that holds anything
-            self.path.rmdir()
-            self.path.parent.rmdir()
+            for folder in (self.path, *self.path.parents[:2]):  # outputs/<date>/<time>_...
+                folder.rmdir()
 
 
 def write_whole(path: Path, text: str):

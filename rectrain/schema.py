@@ -8,6 +8,8 @@ A batch is a dict of packed tensors:
     <name>_valid bool (B, T)      True where a value is real
     labels       float32 (B, K)   0 or 1, one column a label
     weight       float32 (B,)     example weight, 1 where the dataset has none
+    group        int64 (B,)       hash of the group, 0 for none; absent where the dataset has no groups
+    time         float64 (B,)     absent where the dataset has no times
 
 All features share one numbering of table rows: feature f owns the rows offset .. offset + num_rows - 1, the first of
 which stands for "missing" (for a multi-valued feature: padding). Hand-made crosses come last, so that the tables of

@@ -158,3 +158,8 @@ def test_training_does_not_retrace_over_epochs_and_short_batches(tiny_run, monke
     tiny_run("run", *FM, "trainer.epochs=3", "trainer.patience=null", "trainer.eval_every_steps=5")
     assert made[0].train.experimental_get_tracing_count() == 1
     assert isinstance(made[0].strategy, tf.distribute.OneDeviceStrategy)
+
+
+def test_inner_steps_and_outer_calls_are_the_same_steps(tiny_run):
+    hashes = {tiny_run(f"run{n}", *DEEP, f"trainer.steps_per_call={n}")[2]["weights_sha256"] for n in (1, 5, 100)}
+    assert len(hashes) == 1

@@ -30,7 +30,7 @@ class RawFiles:
             check_header(wants, column_names(path, self.format), path)
 
     def count_rows(self) -> int:
-        self.say(f"counting rows of {len(self._paths())} file(s)")
+        self.say(f"counting rows of {self._paths()[0]}{' and other files' if len(self._paths()) > 1 else ''}")
         count_rows = self._reader("count_rows")
         return sum(count_rows(path, self.format) for path in self._paths())
 

@@ -22,9 +22,10 @@ class Steps:
         self._inputs = list(model.input)
         self._weights = model.trainable_variables
         specs = {name: tf.TensorSpec(x.shape, x.dtype) for name, x in model.input.items()}
-        self._score = tf.function(self._score_batch, input_signature=[specs])  # one trace for batches of all sizes
+        # The signature makes one trace serve batches of all sizes.
+        self._score = tf.function(self._score_batch, input_signature=[specs], autograph=False)
 
-    @tf.function
+    @tf.function(autograph=False)
     def train(self, iterator, num_steps):
         """`num_steps` steps (int32 scalar) on the next batches of a distributed iterator.
 
@@ -32,14 +33,17 @@ class Steps:
             losses: float32 (num_steps,), mean loss of each step's examples. The first one that is not finite ends
                 the call; those behind it are zeros.
         """
-        losses = tf.TensorArray(tf.float32, size=num_steps)
-        finite = True
-        for i in tf.range(num_steps):
-            if finite:
-                loss = self._train_one(next(iterator))
-                losses = losses.write(i, loss)
-                finite = tf.math.is_finite(loss)
-        return losses.stack()
+
+        def going_on(step, finite, losses):
+            return (step < num_steps) & finite
+
+        def next_step(step, finite, losses):
+            loss = self._train_one(next(iterator))
+            return step + 1, tf.math.is_finite(loss), losses.write(step, loss)
+
+        # Written out: AutoGraph, which would make this of a Python loop, does not work under every Python version.
+        losses = tf.TensorArray(tf.float32, size=num_steps, element_shape=())
+        return tf.while_loop(going_on, next_step, (0, True, losses))[2].stack()
 
     def _train_one(self, batch):
         per_replica = self.strategy.run(self._replica_step, (batch,))
