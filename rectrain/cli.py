@@ -39,7 +39,7 @@ def _main(argv: list[str]) -> int:
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
         from rectrain.hydra_errors import explain
 
-        complain(explain(error, command, overrides))
+        complain(explain(error, overrides))
     except OSError as error:  # Hydra makes the run directory
         complain(_cannot_write(error, "the run directory"))
     return 2
@@ -66,12 +66,21 @@ def _split(argv: list[str]) -> tuple[str, list[str]]:
 def _run_hydra(command: str, overrides: list[str], typed: str) -> int:
     """Lets Hydra compose one config, or those of a sweep, and run each; the first code that is not 0."""
     import hydra
+    from hydra.errors import ConfigCompositionException
 
-    codes = []
+    from rectrain.hydra_errors import with_key_added
+
+    codes: list[int] = []
     sys.argv = [sys.argv[0], *overrides]
-    hydra.main(version_base="1.3", config_path="pkg://rectrain.configs", config_name=command)(
-        lambda config: codes.append(_run_job(command, config, typed))
-    )()
+    try:
+        hydra.main(version_base="1.3", config_path="pkg://rectrain.configs", config_name=command)(
+            lambda config: codes.append(_run_job(command, config, typed))
+        )()
+    except ConfigCompositionException as error:
+        added = with_key_added(error, overrides)
+        if added is None:
+            raise
+        return _run_hydra(command, added, typed)
     return next((code for code in codes if code), 0)
 
 

@@ -7,7 +7,7 @@ import yaml  # comes with OmegaConf
 from rectrain.errors import did_you_mean
 
 
-def explain(error: Exception, command: str, overrides: list[str]) -> str:
+def explain(error: Exception, overrides: list[str]) -> str:
     """One message for an exception of Hydra, OmegaConf or YAML."""
     from hydra.errors import MissingConfigException, OverrideParseException
     from omegaconf.errors import OmegaConfBaseException
@@ -21,9 +21,6 @@ def explain(error: Exception, command: str, overrides: list[str]) -> str:
         return _unknown_option(error, overrides)
     if isinstance(error, OverrideParseException):
         return _not_parsed(error)
-    unknown = re.search(r"Could not override '([\w.@/]+)'", text)
-    if unknown:
-        return _unknown_key(unknown[1], command, overrides)
     ambiguous = re.search(r"Ambiguous value for argument '([^=]+)=(.*)'", text)
     if ambiguous:
         key, value = ambiguous.groups()
@@ -34,6 +31,18 @@ def explain(error: Exception, command: str, overrides: list[str]) -> str:
     if isinstance(error, OmegaConfBaseException):
         return explain_value(error)
     return _plain(text.split("\nSee ")[0])
+
+
+def with_key_added(error: Exception, overrides: list[str]) -> list[str] | None:
+    """The overrides in a form that adds the key which Hydra did not find; None where that is not what is wrong.
+
+    The typed sections know more keys than the YAML files set, and what they do not know they refuse by name.
+    """
+    unknown = re.search(r"Could not override '([\w.]+)'", str(error))
+    if unknown is None:
+        return None
+    changed = [f"++{word}" if word.startswith(f"{unknown[1]}=") else word for word in overrides]
+    return changed if changed != overrides else None
 
 
 def explain_value(error) -> str:
@@ -70,24 +79,3 @@ def _not_parsed(error) -> str:
         f"{word}: the value has characters that the grammar gives a meaning (= , [ ] {{ }} ( ) : quotes, blanks). "
         f"Quote it twice, for the shell and for the grammar: \"{key}='{value}'\""
     )
-
-
-def _unknown_key(key: str, command: str, overrides: list[str]) -> str:
-    """Suggests among the keys beside it, in the config as it is without this override."""
-    parent, _, name = key.rpartition(".")
-    return f"{key}: no such key.{did_you_mean(name, _keys_of(parent, key, command, overrides))}"
-
-
-def _keys_of(parent: str, key: str, command: str, overrides: list[str]) -> list[str]:
-    from hydra import compose, initialize_config_module
-    from hydra.errors import HydraException
-    from omegaconf import OmegaConf
-
-    groups = [o for o in overrides if not o.startswith("-") and o.split("=")[0] in ("data", "model", "optimizer")]
-    try:
-        with initialize_config_module("rectrain.configs", version_base="1.3"):
-            config = compose(command, overrides=groups)
-        section = OmegaConf.select(config, parent) if parent else config
-        return [str(k) for k in section] if OmegaConf.is_dict(section) else []
-    except HydraException:
-        return []

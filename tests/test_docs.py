@@ -210,10 +210,10 @@ FAULTS = [
     (*OWN, "data.features.places.columns=[city,bought]"),
     (*OWN, "data.files=not_a_number.csv"),
     ("data=criteo", "data.files=broken.tsv"),
-    (*OWN, "+data.features.places.min_count=100"),
+    (*OWN, "data.features.places.min_count=100"),
     (*OWN, *BY_ORDER),
     (*OWN, "data.split.by=order", "data.split.train=0.99", "data.split.valid=0.005", "data.split.test=0.005"),
-    (*OWN, "data.features.places.min_count=2"),
+    (*OWN, "data.features.places.min_cuont=2"),
     ("--config-dir", "conf", "data=nameless"),
 ]
 

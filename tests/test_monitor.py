@@ -49,6 +49,6 @@ def test_names_that_do_not_exist_are_refused(name, tasks, message):
 
 def test_a_metric_that_does_not_exist_on_the_split_says_why():
     monitor = Monitor("buy.auc", TWO, "trainer.monitor")
-    assert monitor.value({"buy": {"auc": {"value": 0.6}}}) == 0.6
-    with pytest.raises(InputError, match=r"buy\.auc: the validation split has no such metric: one class only"):
-        monitor.value({"buy": {"auc": {"value": None, "reason": "one class only"}}})
+    assert monitor.value({"buy": {"auc": {"value": 0.6}}}, "valid") == 0.6
+    with pytest.raises(InputError, match=r"buy\.auc: the valid split has no such metric: one class only"):
+        monitor.value({"buy": {"auc": {"value": None, "reason": "one class only"}}}, "valid")

@@ -163,3 +163,22 @@ def test_training_does_not_retrace_over_epochs_and_short_batches(tiny_run, monke
 def test_inner_steps_and_outer_calls_are_the_same_steps(tiny_run):
     hashes = {tiny_run(f"run{n}", *DEEP, f"trainer.steps_per_call={n}")[2]["weights_sha256"] for n in (1, 5, 100)}
     assert len(hashes) == 1
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["expect={metric:acu,value:0.8,tolerance:0.01}"], "expect.metric=acu: no such metric. Did you mean 'auc'?"),
+        (["expect={metric:auc,value:0.8,tolerance:0.01}", "trainer.report_splits=[valid]"], "expect needs the metrics"),
+        (["trainer.monitor=gauc"], "trainer.monitor=gauc: the dataset has no group column."),
+        (["optimizer=ftrl", "trainer.schedule.plateau_factor=0.1"], "has no learning rate to cut"),
+        (["optimizer=ftrl", "trainer.schedule.decay=linear"], "trainer.schedule.decay=linear: optimizer=ftrl sets"),
+        (["model.embedding_dim=0"], "model.embedding_dim"),
+    ],
+)
+def test_what_cannot_work_is_refused_before_the_first_step(tiny_run, tmp_path, overrides, message):
+    code, err, report = tiny_run("run", *FM, *overrides)
+    assert code == 2, err
+    assert message in err
+    assert report is None
+    assert not (tmp_path / "run/config.yaml").exists()

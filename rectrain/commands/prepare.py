@@ -24,8 +24,8 @@ def prepare_and_say(data: DataConfig) -> Prepared:
     sample = prepared.manifest["sample"]
     if sample is not None:
         say(
-            f"NOTE: this is not {data.name} but the built-in sample in its layout: {sample['rows']:,} rows with a planted "
-            f"truth of AUC {sample['bayes_auc']:.4f}.\n"
+            f"NOTE: this is not {data.name} but the built-in sample in its layout, {sample['rows']:,} rows with a "
+            f"planted truth of AUC {sample['bayes_auc']:.4f}.\n"
             f"      For your own files: put them into {data.folder}/, or name them with data.files=..."
         )
     return prepared

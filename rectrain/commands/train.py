@@ -39,7 +39,7 @@ def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
     say(_header(config, prepared, trainer, run_dir))
     report = _train_and_report(config, begun, prepared, trainer, run_dir)
     if config.expect is not None:
-        _check_expectation(config.expect, report)
+        _check_expectation(config.expect, trainer.steps.tasks, report)
 
 
 def _train_and_report(config, begun, prepared, trainer, run_dir) -> dict:
@@ -114,12 +114,12 @@ def _figures(metrics: dict) -> str:
     return "  ".join(f"{name} {value:.4f}" for name, value in shown.items() if value is not None)
 
 
-def _check_expectation(expect: ExpectConfig, report: dict):
-    task, _, metric = expect.metric.rpartition(".")
-    by_task = report["metrics"]["test"]
-    value = by_task[task or next(iter(by_task))][metric]["value"]
-    if value is None or abs(value - expect.value) > expect.tolerance:
+def _check_expectation(expect: ExpectConfig, tasks: list, report: dict):
+    from rectrain.training.monitor import Monitor
+
+    value = Monitor(expect.metric, tasks, "expect.metric").value(report["metrics"]["test"], "test")
+    if abs(value - expect.value) > expect.tolerance:
         raise GateError(
-            f"test {expect.metric} is {value}, outside of expect.value {expect.value:g} +- {expect.tolerance:g}."
+            f"test {expect.metric} is {value:.4f}, outside of expect.value {expect.value:g} +- {expect.tolerance:g}."
         )
     say(f"test {expect.metric} {value:.4f} lies within {expect.value:g} +- {expect.tolerance:g}")

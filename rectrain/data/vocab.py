@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from rectrain.console import import_tensorflow
 from rectrain.errors import InputError
 
 _MERGE_ROWS = 1_000_000
@@ -134,7 +135,8 @@ def hash_bucket(text: pa.Array, buckets: int) -> np.ndarray:
     encoded = text.dictionary_encode()
     ids = np.zeros(len(encoded.dictionary) + 1, np.int64)
     if len(encoded.dictionary):
-        import tensorflow as tf  # takes seconds to load, and few datasets hash
+        import_tensorflow()  # takes seconds, and few datasets hash
+        import tensorflow as tf
 
         ids[:-1] = (
             1 + tf.strings.to_hash_bucket_fast(encoded.dictionary.to_numpy(zero_copy_only=False), buckets).numpy()

@@ -5,17 +5,17 @@ import importlib.metadata
 import platform
 import resource
 import subprocess
-import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import keras
+import numpy as np
+import pyarrow as pa
+import tensorflow as tf
 
 from rectrain.data.manifest import Prepared
 from rectrain.training.strategy import describe_device
 from rectrain.training.trainer import Progression, Trainer
-
-_PACKAGES = ("tensorflow", "keras", "numpy", "pyarrow", "rectrain")
 
 
 @dataclass
@@ -38,7 +38,7 @@ def run_report(begun: Begun, prepared: Prepared, trainer: Trainer, metrics: dict
         "model": begun.config["model"]["name"],
         "started": begun.started.isoformat(timespec="seconds"),
         "seconds": _seconds(begun, done),
-        "versions": {"python": platform.python_version()} | {p: importlib.metadata.version(p) for p in _PACKAGES},
+        "versions": _versions(),
         "git": _git_commit(),
         "device": describe_device(),
         "data": _data(prepared),
@@ -92,6 +92,13 @@ def _data(prepared: Prepared) -> dict:
     }
 
 
+def _versions() -> dict[str, str]:
+    """TensorFlow's and others' as imported: the package may have another name, such as tensorflow-cpu."""
+    imported = {module.__name__: module.__version__ for module in (tf, keras, np, pa)}
+    rectrain = importlib.metadata.version("rectrain")
+    return {"python": platform.python_version(), **imported, "rectrain": rectrain}
+
+
 def _seconds(begun: Begun, done: Progression) -> dict:
     total = (datetime.now(UTC) - begun.started).total_seconds()
     return {
@@ -113,8 +120,7 @@ def _rate(rows: int, seconds: float) -> float | None:
 
 
 def _peak_rss_bytes() -> int:
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
 
 
 def _git_commit() -> str | None:

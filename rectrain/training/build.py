@@ -32,6 +32,7 @@ def build_trainer(
     keras.utils.set_random_seed(config.seed)
     tasks = from_schema(prepared.schema)
     monitor = _monitor(config, tasks, prepared)
+    _check_expectation(config, tasks, prepared)
     strategy = strategies.create(config.strategy)
     with strategy.scope(), default_policy(config.trainer.precision):
         model = load("models", config.model.name)(prepared.schema, **config.model.settings)
@@ -50,6 +51,18 @@ def _monitor(config: TrainConfig, tasks: list[Task], prepared: Prepared) -> Moni
             "trainer.monitor=gauc: the dataset has no group column. Set data.group, or another trainer.monitor."
         )
     return monitor if prepared.rows("valid") else None
+
+
+def _check_expectation(config: TrainConfig, tasks: list[Task], prepared: Prepared):
+    """Whether there will be something to compare with, before the first step."""
+    if config.expect is None:
+        return
+    Monitor(config.expect.metric, tasks, "expect.metric")
+    if "test" not in config.trainer.report_splits or not prepared.rows("test"):
+        raise InputError(
+            "expect needs the metrics of a test split: put test into trainer.report_splits and give data.split.test a "
+            "share, or set expect=null."
+        )
 
 
 def _check_plateau(config: TrainConfig, optimizer: GroupedOptimizer):

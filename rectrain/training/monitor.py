@@ -31,15 +31,15 @@ class Monitor:
     def name(self) -> str:
         return f"{self.task}.{self.metric}"
 
-    def value(self, metrics: dict) -> float:
-        """The metric out of {task: {metric: {"value", ...}}}.
+    def value(self, metrics: dict, split: str) -> float:
+        """The metric out of {task: {metric: {"value", ...}}} of a split.
 
         Raises:
             InputError: the metric does not exist on this split.
         """
         found = metrics[self.task][self.metric]
         if found["value"] is None:
-            raise InputError(f"{self.key}={self.name}: the validation split has no such metric: {found['reason']}.")
+            raise InputError(f"{self.key}={self.name}: the {split} split has no such metric: {found['reason']}.")
         return found["value"]
 
     def improves(self, value: float) -> bool:

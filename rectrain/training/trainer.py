@@ -138,7 +138,7 @@ class Trainer:
     def _evaluate(self):
         """Validation metrics, checkpoint, learning rate cut, early stop."""
         metrics = self._validation_metrics()
-        best = self.monitor.improves(self.monitor.value(metrics)) if self.monitor else True
+        best = self.monitor.improves(self.monitor.value(metrics, "valid")) if self.monitor else True
         self.done.best_step = self.done.step if best else self.done.best_step
         self._decide()
         entry = {

@@ -138,6 +138,8 @@ def _float_text(values: pa.Array) -> pa.Array:
 
 
 def _number(column: pa.Array) -> pa.Array:
+    if pa.types.is_timestamp(column.type) or pa.types.is_date(column.type):  # unix seconds
+        return pc.divide(column.cast(pa.timestamp("us")).cast(pa.int64()).cast(pa.float64()), 1e6)
     if pa.types.is_primitive(column.type) or pa.types.is_decimal(column.type):
         return finite(column.cast(pa.float64(), safe=False))  # beyond 2^53 rounded, as in text
     return numbers(column.cast(pa.string()), [""])
