@@ -13,10 +13,12 @@ import pytest
 import yaml
 from hydra import compose, initialize_config_module
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 
 from rectrain import config, registry
 from rectrain.cli import COMMANDS
+from rectrain.hydra_errors import with_key_added
 from rectrain.sections import prepare_config, train_config
 
 ROOT = Path(__file__).parents[1]
@@ -96,10 +98,17 @@ def test_every_command_composes(page, words, conf):
     if "-m" in words:
         words.remove("-m")
         words = [first_of_sweep(word) for word in words]
-    with initialize_config_module("rectrain.configs", version_base="1.3"):
-        composed = compose(command, [*words, f"hydra.searchpath=[file://{conf}]"])
+    composed = compose_as_the_command_line(command, [*words, f"hydra.searchpath=[file://{conf}]"])
     check = {"train": train_config, "prepare": prepare_config}[command]
     check(OmegaConf.to_container(composed, resolve=True))
+
+
+def compose_as_the_command_line(command, words):
+    try:
+        with initialize_config_module("rectrain.configs", version_base="1.3"):
+            return compose(command, words)
+    except ConfigCompositionException as error:
+        return compose_as_the_command_line(command, with_key_added(error, words))
 
 
 def test_there_are_commands_of_both_kinds_on_every_page():
