@@ -417,7 +417,7 @@ def test_formats_that_cannot_be(tmp_path, settings, said):
         (pa.array([b"a"] * 8 + [b"\xe9", b"z"]), "text", "row 9: column 'x' holds b'\\xe9'; expected text in UTF-8"),
         (pa.array([[1]] * 10), "text", "column 'x' is of type list<"),
         (pa.array([{"a": 1}] * 10), "list", "column 'x' is of type struct<"),
-        (pa.array([0] * 10, pa.timestamp("s")), "number", "column 'x' is of type timestamp[ms]"),
+        (pa.array([{"a": 1}] * 10), "number", "column 'x' is of type struct<"),
     ],
 )
 def test_bad_cells_and_types_in_parquet(tmp_path, small_blocks, column, kind, said):
@@ -426,6 +426,15 @@ def test_bad_cells_and_types_in_parquet(tmp_path, small_blocks, column, kind, sa
     whole = message(path, {"x": kind}, PARQUET, parquet)
     assert said in whole
     assert "data.features" in whole
+
+
+def test_times_in_parquet_are_unix_seconds_as_numbers(tmp_path):
+    path = tmp_path / "a.parquet"
+    times = pa.array([1_400_000_000_500, None], pa.timestamp("ms"))
+    pq.write_table(pa.table({"t": times, "d": pa.array([1, 2], pa.date32())}), path)
+    (block,) = parquet.read(path, {"t": "number", "d": "number"}, PARQUET)
+    assert block.columns["t"].to_pylist() == [1_400_000_000.5, None]
+    assert block.columns["d"].to_pylist() == [86_400.0, 172_800.0]
 
 
 def test_what_is_no_whole_parquet_file(tmp_path):
