@@ -525,8 +525,8 @@ def peak_mib(folder: Path, num_rows: int) -> int:
 
 
 def test_memory_does_not_grow_with_rows(tmp_path):
-    small, large = peak_mib(tmp_path, 150_000), peak_mib(tmp_path, 1_500_000)
-    assert large - small < 40  # the raw rows alone are 80 MiB larger
+    small, large = peak_mib(tmp_path, 500_000), peak_mib(tmp_path, 4_000_000)
+    assert large - small < 100  # the raw rows alone are 190 MiB larger; the allocator keeps some of what is freed
 
 
 def test_progress_says_a_line_now_and_then_where_there_is_no_terminal(monkeypatch):
