@@ -71,7 +71,7 @@ def _run_hydra(command: str, overrides: list[str], typed: str) -> int:
     from rectrain.hydra_errors import with_key_added
 
     codes: list[int] = []
-    sys.argv = [sys.argv[0], *overrides]
+    sys.argv = [sys.argv[0], *sorted(overrides, key=_is_flag)]  # argparse wants the overrides in one piece
     try:
         hydra.main(version_base="1.3", config_path="pkg://rectrain.configs", config_name=command)(
             lambda config: codes.append(_run_job(command, config, typed))
@@ -82,6 +82,11 @@ def _run_hydra(command: str, overrides: list[str], typed: str) -> int:
             raise
         return _run_hydra(command, added, typed)
     return next((code for code in codes if code), 0)
+
+
+def _is_flag(word: str) -> bool:
+    """A flag of Hydra's or its value, not an override."""
+    return word.startswith("-") or not ("=" in word or word.startswith("~"))
 
 
 def _run_job(command: str, config, typed: str) -> int:

@@ -56,6 +56,15 @@ def test_cfg_job_prints_the_config_without_running(rectrain, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_flags_may_stand_between_overrides(rectrain, tmp_path):
+    (tmp_path / "conf/model").mkdir(parents=True)
+    (tmp_path / "conf/model/mine.yaml").write_text("name: fm\nembedding_dim: 3\nembedding_stddev: 0.1\n")
+    code, out, _ = rectrain("data=criteo", "--config-dir", "conf", "--cfg", "job", "model=mine", "~trainer.monitor")
+    assert code == 0
+    assert "embedding_dim: 3" in out
+    assert "monitor" not in out
+
+
 def test_help_and_errors_do_not_load_tensorflow():
     code = (
         "import sys; from rectrain import cli; sys.argv = ['rectrain', 'trainer.batch_size=x']\n"
