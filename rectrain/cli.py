@@ -9,7 +9,7 @@ import sys
 import traceback
 from pathlib import Path
 
-COMMANDS = ("train", "prepare")
+COMMANDS = ("train", "prepare", "bench")
 
 
 def main():
@@ -136,6 +136,10 @@ def _run_command(command: str, raw, run_dir, config_yaml: str, typed: str):
         from rectrain.commands import prepare
 
         prepare.run(raw)
+    elif command == "bench":
+        from rectrain.commands import bench
+
+        bench.run(raw)
     else:
         from rectrain.commands import train
 

@@ -38,6 +38,7 @@ Count = Annotated[int, Range(1)]
 NotNegative = Annotated[float, Range(0)]
 Positive = Annotated[float, Range(0, open_low=True)]
 Fraction = Annotated[float, Range(0, 1)]
+SMALLEST_TABLE = 10  # rows
 
 
 @dataclass(frozen=True)
@@ -225,6 +226,35 @@ class TrainConfig:
     strategy: StrategyConfig
     trainer: TrainerConfig
     expect: ExpectConfig | None
+
+
+@dataclass(frozen=True)
+class StepBenchConfig:
+    """Synthetic rows for `rectrain bench`."""
+
+    vocabulary: Count
+    categorical: Count
+    numeric: Annotated[int, Range(0)]
+    batch_size: Count
+    steps: Count
+    precision: Literal["float32", "bfloat16"]
+
+    def __post_init__(self):
+        if self.vocabulary < SMALLEST_TABLE * self.categorical:
+            raise InputError(
+                f"bench.vocabulary={self.vocabulary}: expected at least {SMALLEST_TABLE} rows for each of the "
+                f"{self.categorical} features (bench.categorical)."
+            )
+
+
+@dataclass(frozen=True)
+class BenchConfig:
+    seed: Annotated[int, Range(0, 2**32 - 1)]
+    model: ModelConfig
+    optimizer: OptimizerConfig
+    strategy: StrategyConfig
+    bench: StepBenchConfig
+    output: str | None
 
 
 @dataclass(frozen=True)

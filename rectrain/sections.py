@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from rectrain.config import DataConfig, OptimizerConfig, PrepareConfig, TrainConfig, check_keys, parse
+from rectrain.config import BenchConfig, DataConfig, OptimizerConfig, PrepareConfig, TrainConfig, check_keys, parse
 from rectrain.errors import InputError
 from rectrain.registry import check_name, check_settings
 
@@ -15,10 +15,14 @@ def train_config(raw: dict) -> TrainConfig:
     Raises:
         InputError: names the key that does not fit.
     """
-    sections = {"model": _model(raw.get("model")), "optimizer": _optimizer(raw.get("optimizer"))}
-    config = parse(TrainConfig, {**raw, **sections}, "")
+    config = parse(TrainConfig, _with_settings(raw), "")
     _check_reader(config.data)
     return config
+
+
+def bench_config(raw: dict) -> BenchConfig:
+    """The same for `rectrain bench`."""
+    return parse(BenchConfig, _with_settings(raw), "")
 
 
 def prepare_config(raw: dict) -> PrepareConfig:
@@ -30,6 +34,11 @@ def prepare_config(raw: dict) -> PrepareConfig:
 
 def _check_reader(data: DataConfig):
     check_name("data/readers", data.format.reader, "data.format.reader", "read")
+
+
+def _with_settings(raw: dict) -> dict:
+    """`raw` with the settings of model and optimizer checked and put where their dataclasses have them."""
+    return {**raw, "model": _model(raw.get("model")), "optimizer": _optimizer(raw.get("optimizer"))}
 
 
 def _model(raw) -> dict:

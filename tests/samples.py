@@ -45,8 +45,8 @@ def batch(schema: Schema, rows: int, seed: int = 0) -> dict[str, np.ndarray]:
 
 
 def data_config(*overrides, **sections) -> DataConfig:
-    """configs/data/criteo.yaml over configs/base.yaml, with `sections` merged into `data` (a feature group whole)."""
-    base, criteo = (OmegaConf.load(CONFIGS / name) for name in ("base.yaml", "data/criteo.yaml"))
+    """configs/data/criteo.yaml over data_defaults.yaml, with `sections` merged into `data` (a feature group whole)."""
+    base, criteo = (OmegaConf.load(CONFIGS / name) for name in ("data_defaults.yaml", "data/criteo.yaml"))
     data = OmegaConf.to_container(OmegaConf.merge(base.data, criteo, OmegaConf.from_dotlist(list(overrides))))
     for name, section in sections.items():
         data[name] = {**data[name], **section} if isinstance(section, dict) and data[name] else section

@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 from rectrain import config, registry
 from rectrain.cli import COMMANDS
 from rectrain.hydra_errors import with_key_added
-from rectrain.sections import prepare_config, train_config
+from rectrain.sections import bench_config, prepare_config, train_config
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "data/README.md"]
@@ -99,7 +99,7 @@ def test_every_command_composes(page, words, conf):
         words.remove("-m")
         words = [first_of_sweep(word) for word in words]
     composed = compose_as_the_command_line(command, [*words, f"hydra.searchpath=[file://{conf}]"])
-    check = {"train": train_config, "prepare": prepare_config}[command]
+    check = {"train": train_config, "prepare": prepare_config, "bench": bench_config}[command]
     check(OmegaConf.to_container(composed, resolve=True))
 
 
@@ -172,7 +172,7 @@ def defaults(kind, prefix, given):
 
 
 def test_design_lists_every_key_of_a_data_set_with_its_default():
-    base = yaml.safe_load((ROOT / "configs/base.yaml").read_text(encoding="utf-8"))["data"]
+    base = yaml.safe_load((ROOT / "configs/data_defaults.yaml").read_text(encoding="utf-8"))["data"]
     expected = defaults(config.DataConfig, "", base)
     for group in (config.CategoricalConfig, config.NumericConfig, config.MultiValuedConfig):
         kind = group.__dataclass_fields__["type"].default

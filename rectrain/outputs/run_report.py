@@ -92,6 +92,11 @@ def _data(prepared: Prepared) -> dict:
     }
 
 
+def machine() -> dict:
+    """What ran, on what, and the most memory that this process has used."""
+    return {"versions": _versions(), "device": describe_device(), "peak_rss_bytes": _peak_rss_bytes()}
+
+
 def _versions() -> dict[str, str]:
     """TensorFlow's and others' as imported: the package may have another name, such as tensorflow-cpu."""
     imported = {module.__name__: module.__version__ for module in (tf, keras, np, pa)}

@@ -5,12 +5,13 @@ from collections.abc import Callable
 
 import keras
 
-from rectrain.config import OptimizerConfig, ScheduleConfig, TrainConfig
+from rectrain.config import BenchConfig, OptimizerConfig, ScheduleConfig, TrainConfig
 from rectrain.data.manifest import Prepared
 from rectrain.errors import InputError
 from rectrain.optimizers.groups import GroupedOptimizer
 from rectrain.registry import load
 from rectrain.run_dir import RunDir
+from rectrain.schema import Schema
 from rectrain.tasks import Task, from_schema
 from rectrain.training import strategy as strategies
 from rectrain.training.checkpoint import Checkpoints
@@ -28,20 +29,33 @@ def build_trainer(
     Raises:
         InputError: a knob of the model, the optimizer or the monitor does not fit.
     """
-    keras.backend.clear_session()
-    keras.utils.set_random_seed(config.seed)
     tasks = from_schema(prepared.schema)
     monitor = _monitor(config, tasks, prepared)
     _check_expectation(config, tasks, prepared)
-    strategy = strategies.create(config.strategy)
-    with strategy.scope(), default_policy(config.trainer.precision):
-        model = load("models", config.model.name)(prepared.schema, **config.model.settings)
-        optimizer = _optimizer(config, prepared.rows("train"))
-        optimizer.build(model.trainable_variables)
-    _check_plateau(config, optimizer)
-    steps = Steps(model, tasks, optimizer, strategy)
-    checkpoints = Checkpoints(run_dir.checkpoints, _variables(model, optimizer), config.trainer.keep_checkpoints)
+    schedule = _schedule(config.trainer.schedule, total_steps(config.trainer, prepared.rows("train")))
+    steps = build_steps(config, prepared.schema, schedule, config.trainer.precision)
+    _check_plateau(config, steps.optimizer)
+    variables = _variables(steps.model, steps.optimizer)
+    checkpoints = Checkpoints(run_dir.checkpoints, variables, config.trainer.keep_checkpoints)
     return Trainer(config.trainer, prepared, steps, checkpoints, monitor, seed=config.seed, on_evaluation=on_evaluation)
+
+
+def build_steps(config: TrainConfig | BenchConfig, schema: Schema, schedule: dict, precision: str) -> Steps:
+    """Model, optimizer and strategy as compiled steps, all weights and slots made.
+
+    Args:
+        schedule: the keyword arguments of optimizers/schedules.py.  precision: float32 or bfloat16.
+    Raises:
+        InputError: a knob of the model or the optimizer does not fit.
+    """
+    keras.backend.clear_session()
+    keras.utils.set_random_seed(config.seed)
+    strategy = strategies.create(config.strategy)
+    with strategy.scope(), default_policy(precision):
+        model = load("models", config.model.name)(schema, **config.model.settings)
+        optimizer = GroupedOptimizer(_flat(config.optimizer), schedule)
+        optimizer.build(model.trainable_variables)
+    return Steps(model, from_schema(schema), optimizer, strategy)
 
 
 def _monitor(config: TrainConfig, tasks: list[Task], prepared: Prepared) -> Monitor | None:
@@ -72,12 +86,6 @@ def _check_plateau(config: TrainConfig, optimizer: GroupedOptimizer):
             f"trainer.schedule.plateau_factor={factor}: optimizer={config.optimizer.name} has no learning rate to cut. "
             "Set trainer.schedule.plateau_factor=null, or choose another optimizer."
         )
-
-
-def _optimizer(config: TrainConfig, train_rows: int) -> GroupedOptimizer:
-    return GroupedOptimizer(
-        _flat(config.optimizer), _schedule(config.trainer.schedule, total_steps(config.trainer, train_rows))
-    )
 
 
 def _flat(optimizer: OptimizerConfig) -> dict:
