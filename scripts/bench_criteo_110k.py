@@ -4,7 +4,8 @@
 
 ROWS: the raw rows (train_110k.tsv.gz). THEIRS.npz: probabilities of rows 99,000-109,999 in file order, one array
 "<model>.<seed>" a run. Trains experiment=criteo_110k/<model> with three seeds and prints the table of
-docs/benchmarks.md. Differences are means over seeds; their 95 % intervals are a bootstrap over rows and seeds at once.
+docs/benchmarks.md. Differences are means over seeds, with two 95 % intervals: a paired bootstrap over the rows, for
+these very runs, and one over rows and seeds at once, which also holds for other seeds.
 """
 
 import sys
@@ -70,11 +71,12 @@ def table_row(model: str, runs: list[dict], theirs: list[np.ndarray]) -> str:
     labels, ours = runs[0]["labels"], [run["probabilities"] for run in runs]
     epochs = ", ".join(f"{run['epoch']:.0f}" for run in runs)
     cells = [model, f"{runs[0]['parameters']:,}"]
-    for metric, digits in ((auc, 4), (logloss, 4)):
+    for metric in (auc, logloss):
         mine, peer = values(metric, labels, ours), values(metric, labels, theirs)
-        low, high = interval(metric, labels, ours, theirs)
-        cells += [f"{np.mean(mine):.{digits}f} ± {np.std(mine, ddof=1):.{digits}f}", f"{np.mean(peer):.{digits}f}"]
-        cells += [f"{np.mean(mine) - np.mean(peer):+.{digits}f} [{low:+.{digits}f}, {high:+.{digits}f}]"]
+        rows = interval(metric, labels, ours, theirs, resample_seeds=False)
+        rows_and_seeds = interval(metric, labels, ours, theirs, resample_seeds=True)
+        cells += [f"{np.mean(mine):.4f} ± {np.std(mine, ddof=1):.4f}", f"{np.mean(peer):.4f}"]
+        cells += [f"{np.mean(mine) - np.mean(peer):+.4f} {rows} {rows_and_seeds}"]
     return f"| {' | '.join([*cells, epochs])} |"
 
 
@@ -82,18 +84,20 @@ def values(metric, labels, predictions: list[np.ndarray]) -> list[float]:
     return [metric(labels, p).value for p in predictions]
 
 
-def interval(metric, labels, ours: list[np.ndarray], theirs: list[np.ndarray]) -> np.ndarray:
-    """95 % interval of mean over our seeds - mean over theirs; each resample draws rows and seeds anew."""
+def interval(metric, labels, ours: list[np.ndarray], theirs: list[np.ndarray], *, resample_seeds: bool) -> str:
+    """95 % interval of mean over our seeds - mean over theirs; each resample draws rows, and maybe seeds, anew."""
     rng = np.random.default_rng(0)
+    draw = rng.integers if resample_seeds else lambda low, high, size: np.arange(size)
     differences = []
     for _ in range(NUM_RESAMPLES):
         rows = rng.integers(0, len(labels), len(labels))
         means = [
-            np.mean(values(metric, labels[rows], [side[i][rows] for i in rng.integers(0, len(side), len(side))]))
+            np.mean(values(metric, labels[rows], [side[i][rows] for i in draw(0, len(side), len(side))]))
             for side in (ours, theirs)
         ]
         differences.append(means[0] - means[1])
-    return np.quantile(differences, [0.025, 0.975])
+    low, high = np.quantile(differences, [0.025, 0.975])
+    return f"[{low:+.4f}, {high:+.4f}]"
 
 
 if __name__ == "__main__":

@@ -140,7 +140,6 @@ class Trainer:
         metrics = self._validation_metrics()
         best = self.monitor.improves(self.monitor.value(metrics, "valid")) if self.monitor else True
         self.done.best_step = self.done.step if best else self.done.best_step
-        self._decide()
         entry = {
             "step": self.done.step,
             "epoch": self.done.step / self.steps_per_epoch,
@@ -150,6 +149,7 @@ class Trainer:
             "valid": {t: {m: v["value"] for m, v in d.items() if isinstance(v, dict)} for t, d in metrics.items()},
         }
         self.done.evaluations.append(entry)
+        self._decide()
         self.checkpoints.save(self.done.step, {"step": self.done.step, "valid": entry["valid"]}, is_best=best)
         self.on_evaluation(entry)
 
