@@ -1,4 +1,4 @@
-"""The one exception that means: the user's config, data or files are wrong."""
+"""What ends a command other than a fault of ours, and the words of its messages."""
 
 import difflib
 import errno
@@ -10,6 +10,10 @@ class InputError(ValueError):
 
     The command line prints the message without a traceback and exits with 2.
     """
+
+
+class GateError(Exception):
+    """A comparison's gate failed; the command line exits with 3."""
 
 
 # Why a file cannot be written, where that is for the user to mend.
@@ -26,16 +30,12 @@ CANNOT_WRITE = {
 
 
 def did_you_mean(received: str, known) -> str:
-    """ " Did you mean 'x'?" for a near miss, else a list of what there is."""
+    """The end of a message: "Did you mean 'x'?" for a near miss, else a list of what there is."""
     known = sorted(map(str, known))
     near = difflib.get_close_matches(received, known, n=1, cutoff=0.5)
     if near:
         return f" Did you mean {near[0]!r}?"
     return f" Known: {', '.join(known)}." if known else ""
-
-
-class GateError(Exception):
-    """A comparison's gate failed; the command line exits with 3."""
 
 
 def first_line(error: Exception) -> str:

@@ -182,3 +182,44 @@ def test_what_cannot_work_is_refused_before_the_first_step(tiny_run, tmp_path, o
     assert message in err
     assert report is None
     assert not (tmp_path / "run/config.yaml").exists()
+
+
+def test_the_size_of_evaluation_batches_changes_no_figure(tiny_run):
+    reports = [tiny_run(f"run{n}", *DEEP, "trainer.epochs=1", f"trainer.eval_batch_size={n}")[2] for n in (7, 4000)]
+    assert reports[0]["weights_sha256"] == reports[1]["weights_sha256"]
+    assert reports[0]["metrics"]["test"]["click"]["rows"] == reports[1]["metrics"]["test"]["click"]["rows"] == 400
+    aucs = [r["metrics"]["test"]["click"]["auc"]["value"] for r in reports]
+    assert aucs[0] == pytest.approx(aucs[1], abs=1e-4)
+
+
+def test_keep_checkpoints_keeps_the_newest_and_the_best(tiny_run, tmp_path):
+    _, _, report = tiny_run(
+        "run", *FM, "trainer.epochs=1", "trainer.eval_every_steps=3", "trainer.keep_checkpoints=1",
+        "trainer.patience=null",
+    )  # fmt: skip
+    steps = {report["history"][-1]["step"], report["best"]["step"]}
+    kept = {p.name for p in (tmp_path / "run/checkpoints").glob("step-*")}
+    assert len(report["history"]) > 2
+    assert kept == {f"step-{step:08d}" for step in steps}
+
+
+def test_plateau_patience_waits_before_it_cuts(tiny_run):
+    overrides = ("trainer.epochs=9", "trainer.patience=null", "optimizer.learning_rate=0.03")
+    cut = ("trainer.schedule.plateau_factor=0.1", "trainer.schedule.plateau_patience=3")
+    _, _, report = tiny_run("run", *DEEP, *overrides, *cut)
+    values = [e["valid"]["click"]["auc"] for e in report["history"]]
+    rates = [e["learning_rate"]["all"] for e in report["history"]]
+    first = next(i for i in range(1, len(rates)) if rates[i] != rates[i - 1])
+    assert max(values[first - 3 : first]) <= max(values[: first - 3])  # three without gain came before the cut
+    assert max(values[first - 4 : first - 3]) == max(values[: first - 3])  # and a gain before these
+
+
+def test_the_shuffle_window_decides_the_order_of_rows(tiny_run, monkeypatch):
+    from rectrain.training import trainer
+
+    seen = []
+    batches = trainer.batches
+    monkeypatch.setattr(trainer, "batches", lambda *a, **k: (seen.append(a[3:]), batches(*a, **k))[1])
+    tiny_run("run", *FM, "trainer.epochs=2", "trainer.shuffle_rows=17")
+    shuffles = [rest[0] for rest in seen if rest]
+    assert [(s.seed, s.epoch, s.window) for s in shuffles] == [(2026, 0, 17), (2026, 1, 17)]
