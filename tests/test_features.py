@@ -6,9 +6,10 @@ import pytest
 import tensorflow as tf
 
 from rectrain.errors import InputError
-from rectrain.features.embedding import FieldEmbeddings, average_valid, flat_features
+from rectrain.features.embedding import FieldEmbeddings, flat_features
 from rectrain.features.inputs import packed_inputs
 from rectrain.features.linear import LinearTerms
+from rectrain.features.tables import average_valid
 from rectrain.schema import Schema
 from tests import samples
 from tests.reference import features as reference

@@ -5,6 +5,8 @@ import tensorflow as tf
 from rectrain.optimizers.gradients import add_l2, clip_by_global_norm, densify, merge_duplicates
 from tests.reference.optimizers import summed
 
+TABLE = tf.zeros((8, 3))
+
 
 def sparse(ids, width=3, num_rows=8, seed=0):
     values = np.random.default_rng(seed).normal(size=(len(ids), width)).astype("float32")
@@ -18,7 +20,7 @@ def expected_table(gradient, num_rows=8):
 @pytest.mark.parametrize("ids", [[5, 2, 5, 0, 2, 5, 7], [3], [4, 4, 4], [1, 6], []])
 def test_merged_rows_are_unique_and_hold_the_sum_of_all_their_values(ids):
     gradient = sparse(ids)
-    merged = merge_duplicates(gradient)
+    merged = merge_duplicates(gradient, TABLE)
     table, rows = expected_table(gradient)
     assert sorted(merged.indices.numpy().tolist()) == rows
     np.testing.assert_allclose(merged.values, table[merged.indices.numpy()], rtol=1e-6)
@@ -28,7 +30,7 @@ def test_merged_rows_are_unique_and_hold_the_sum_of_all_their_values(ids):
 
 def test_dense_gradients_pass_through_unchanged():
     gradient = tf.constant([[1.0, 2.0]])
-    assert merge_duplicates(gradient) is gradient
+    assert merge_duplicates(gradient, TABLE) is gradient
     assert densify(gradient, tf.zeros((1, 2))) is gradient
 
 
@@ -40,7 +42,7 @@ def test_l2_of_a_table_counts_touched_rows_once_or_every_row(regularize):
     rows = rows if regularize == "batch" else range(8)
     for r in rows:
         expected[r] += 0.25 * table.numpy()[r]
-    result = add_l2(merge_duplicates(gradient), table, 0.25, regularize)
+    result = add_l2(merge_duplicates(gradient, TABLE), table, 0.25, regularize)
     assert isinstance(result, tf.IndexedSlices) == (regularize == "batch")
     np.testing.assert_allclose(densify(result, table), expected, rtol=1e-6)
 
@@ -53,7 +55,7 @@ def test_l2_table_is_the_gradient_of_half_l2_times_the_sum_of_squares():
     expected = tf.convert_to_tensor(tape.gradient(loss, table))
     with tf.GradientTape() as tape:
         loss = tf.reduce_sum(tf.sin(tf.gather(table, [1, 6, 1])))
-    result = add_l2(merge_duplicates(tape.gradient(loss, table)), table, 0.3, "table")
+    result = add_l2(merge_duplicates(tape.gradient(loss, table), table), table, 0.3, "table")
     np.testing.assert_allclose(result, expected, rtol=1e-5)
 
 
@@ -68,7 +70,7 @@ def test_l2_of_a_dense_weight_and_of_nothing(regularize):
 def test_clipping_scales_all_gradients_by_the_norm_of_summed_duplicates():
     # Row 1 appears twice with (3, 0): summed (6, 0). With the dense (0, 8) the norm is 10; without summing it is 9.06.
     table = tf.IndexedSlices(tf.constant([[3.0, 0.0], [3.0, 0.0]]), tf.constant([1, 1]), tf.constant([4, 2]))
-    gradients = [merge_duplicates(table), tf.constant([0.0, 8.0])]
+    gradients = [merge_duplicates(table, tf.zeros((4, 2))), tf.constant([0.0, 8.0])]
     clipped_table, clipped_dense = clip_by_global_norm(gradients, 5.0)
     np.testing.assert_allclose(clipped_table.values, [[3.0, 0.0]], rtol=1e-6)
     np.testing.assert_allclose(clipped_dense, [0.0, 4.0], rtol=1e-6)

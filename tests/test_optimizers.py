@@ -24,8 +24,9 @@ KNOBS = {
     "lazy_adam": {"learning_rate": 0.05, "beta1": 0.8, "beta2": 0.97, "epsilon": 1e-4},
     "adam": {"learning_rate": 0.05, "beta1": 0.8, "beta2": 0.97, "epsilon": 1e-4},
     "adagrad": {"learning_rate": 0.3, "initial_accumulator_value": 0.05, "epsilon": 1e-3},
+    "rowwise_adagrad": {"learning_rate": 0.3, "initial_accumulator_value": 0.05, "epsilon": 1e-3},
     "sgd": {"learning_rate": 0.2},
-    "ftrl": {"alpha": 0.4, "beta": 0.7, "lambda1": 0.3, "lambda2": 0.2},
+    "ftrl": {"alpha": 0.4, "beta": 0.7, "lambda1": 0.3, "lambda2": 0.2, "lambda_group": 0.0},
 }
 NUM_ROWS = 11  # no other dimension is as large
 SHAPES = {"embedding/table": (NUM_ROWS, 3), "linear/table": (NUM_ROWS, 1), "linear/bias": (1,), "mlp_0/kernel": (5, 4)}
@@ -41,20 +42,20 @@ L2_AND_CLIP = {"l2_embedding": 0.3, "l2_dense": 0.1, "clip_norm": 1.5}
 LAZY_ADAM = {"name": "lazy_adam", **KNOBS["lazy_adam"], **COMMON}
 CASES = {
     **{name: {"name": name, **knobs, **COMMON} for name, knobs in KNOBS.items()},
+    "ftrl_groups": {"name": "ftrl", **KNOBS["ftrl"], **COMMON} | {"lambda_group": 6.0},
     "l2_batch_and_clip": LAZY_ADAM | L2_AND_CLIP,
     "l2_table_and_clip": LAZY_ADAM | L2_AND_CLIP | {"regularize": "table"},
     "wide_ftrl": {**WIDE_DEEP, **COMMON, **L2_AND_CLIP},
 }
 WHOLE_TABLE = ("adam", "l2_table_and_clip")  # their semantics move every row
-MIRRORED = ("lazy_adam", "adam", "l2_table_and_clip", "wide_ftrl")
+FTRL_ALONE = ("ftrl", "ftrl_groups")  # no schedule moves it
+MIRRORED = tuple(case for case in CASES if case not in FTRL_ALONE)
 
 
 def initial_weights(name):
-    """FTRL's weights start at 0, as in its paper; all others anywhere."""
+    """Anywhere; those of a linear part trained by FTRL at 0, as in its paper."""
     rng = np.random.default_rng(7)
     weights = {path: rng.normal(size=shape).astype("float32") for path, shape in SHAPES.items()}
-    if name == "ftrl":
-        return {path: np.zeros_like(w) for path, w in weights.items()}
     if name == "wide_ftrl":
         return {path: w * (not path.startswith("linear/")) for path, w in weights.items()}
     return weights
@@ -174,7 +175,7 @@ def assert_close(weights, expected):
 
 @pytest.mark.parametrize("case", CASES)
 def test_one_device_matches_numpy_and_traces_once(case):
-    schedule = CONSTANT if case == "ftrl" else DECAYED
+    schedule = CONSTANT if case in FTRL_ALONE else DECAYED
     weights, num_traces, as_long_as_tables = train(tf.distribute.OneDeviceStrategy("/cpu:0"), CASES[case], schedule)
     assert_close(weights, train_twin(CASES[case], schedule, num_replicas=1))
     assert num_traces == 1
@@ -254,13 +255,36 @@ def test_ftrl_is_keras_ftrl_with_its_names_translated():
     np.testing.assert_allclose(weights[0], weights[1], rtol=1e-4, atol=1e-6)
 
 
-def test_l1_makes_ftrl_weights_exactly_zero_but_not_biases():
+def test_l1_makes_touched_weights_exactly_zero_but_not_biases():
     config = CASES["ftrl"] | {"lambda1": 100.0}
     weights, _, _ = train(tf.distribute.OneDeviceStrategy("/cpu:0"), config, CONSTANT, num_steps=8)
     for path, weight in weights.items():
-        assert np.all(weight == 0) == (path != "linear/bias"), path
+        touched = weight[:9] if path.endswith("/table") else weight
+        assert np.all(touched == 0) == (path != "linear/bias"), path
     some_zero, _, _ = train(tf.distribute.OneDeviceStrategy("/cpu:0"), CASES["ftrl"] | {"lambda1": 2.0}, CONSTANT)
     assert 0 < np.mean(some_zero["embedding/table"][:9] == 0) < 1
+
+
+def test_group_l1_makes_whole_rows_of_wide_tables_zero_and_leaves_narrow_ones_alone():
+    config = CASES["ftrl_groups"] | {"lambda1": 0.0, "lambda_group": 8.0}
+    weights, _, _ = train(tf.distribute.OneDeviceStrategy("/cpu:0"), config, CONSTANT)
+    zeros = weights["embedding/table"][:10] == 0
+    np.testing.assert_array_equal(zeros.any(axis=1), zeros.all(axis=1))
+    assert 0 < zeros.all(axis=1).sum() < 10
+    assert np.all(weights["linear/table"][:10] != 0)
+    assert np.all(weights["embedding/table"][10] != 0)  # never touched: as it began
+
+
+def test_without_l1_ftrl_goes_on_from_the_initial_weight():
+    """The first step from n = 0 is Adagrad's: w - alpha g / (beta + |g|)."""
+    knobs = KNOBS["ftrl"] | {"lambda1": 0.0, "lambda2": 0.0}
+    start, gradient = np.array([[0.5, -2.0]], "float32"), np.array([[0.25, 3.0]], "float32")
+    weight = keras.Variable(start, name="kernel")
+    optimizer = load("optimizers", "ftrl")(**knobs)
+    optimizer.build([weight])
+    optimizer.apply_gradients([(tf.constant(gradient), weight)])
+    expected = start - knobs["alpha"] * gradient / (knobs["beta"] + np.abs(gradient))
+    np.testing.assert_allclose(weight, expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", ["adagrad", "ftrl"])

@@ -6,86 +6,92 @@ Shape letters: B batch, F fields, T values of a multi-valued feature, N numeric 
 import math
 
 import keras
-import tensorflow as tf
 from keras import ops
 
 from rectrain.errors import InputError
+from rectrain.features.tables import look_up_fields
 from rectrain.schema import Schema
-
-
-def gather_rows(table: keras.Variable, ids):
-    """Rows of `table` at `ids`, without reading the rest of it.
-
-    `tf.gather` on the variable itself is a sparse read, whose gradient is a `tf.IndexedSlices`; reading the variable
-    first would make every in-place update copy the whole table.
-    """
-    return tf.gather(table.value, ids)
-
-
-def average_valid(x, valid):
-    """Mean of float (B, T, D) over the steps where bool (B, T) is True; no such step gives zeros: float (B, D)."""
-    valid_BT1 = ops.cast(valid, x.dtype)[..., None]
-    return ops.sum(x * valid_BT1, axis=1) / ops.maximum(ops.sum(valid_BT1, axis=1), 1)
 
 
 class FieldEmbeddings(keras.layers.Layer):
     """One vector a field: looked up (categorical), averaged over its values (multi-valued), value x vector (numeric).
 
+    Computes in float32 under any precision; layers that compute in bfloat16 round what they read.
+
     Args:
         schema: the features; hand-made crosses have no embedding.
         width: D.  stddev: of the normal initializer.
         numeric: whether numeric features become fields too; models that use raw numbers say False.
+        first_order: whether the table has one more column, which holds the first-order weight of each value. It starts
+            at zero and comes with the same look-up.
     Call arguments:
         batch: the packed batch.
     Returns:
-        float (B, F, D): categorical, then multi-valued, then numeric fields, in the order of the schema.
+        float32 (B, F, D): categorical, then multi-valued, then numeric fields, in the order of the schema. With
+        first_order the pair of that and float32 (B,), the sum of the first-order weights of the values in the table.
     Raises:
         InputError: width is below 1; stddev is not a positive number.
     """
 
-    def __init__(self, schema: Schema, *, width: int, stddev: float, numeric: bool, name: str = "embedding"):
-        super().__init__(name=name)
+    def __init__(
+        self,
+        schema: Schema,
+        *,
+        width: int,
+        stddev: float,
+        numeric: bool,
+        first_order: bool = False,
+        name: str = "embedding",
+    ):
+        super().__init__(name=name, dtype="float32")
         _check(width, stddev)
         self.schema = schema
         self.width = width
         self.stddev = stddev
         self.numeric = numeric and bool(schema.numeric)
+        self.first_order = first_order and bool(schema.num_embedding_rows)
 
     def build(self, batch_shape):
         if self.schema.num_embedding_rows:
-            # autocast would copy the whole table to bfloat16 at every step; the gathered rows are cast instead.
-            self.table = self._vectors(self.schema.num_embedding_rows, "table", autocast=False)
+            shape = (self.schema.num_embedding_rows, self.width + self.first_order)
+            self.table = self.add_weight(shape=shape, initializer=self._initial, name="table")
         if self.numeric:
-            self.numeric_vectors = self._vectors(len(self.schema.numeric), "numeric_vectors", autocast=True)
+            shape = (len(self.schema.numeric), self.width)
+            self.numeric_vectors = self.add_weight(shape=shape, initializer=self._initial, name="numeric_vectors")
 
-    def call(self, batch):
-        fields_BFD = []
-        if self.schema.categorical:
-            ids_BF = batch["categorical"][:, : len(self.schema.categorical)]
-            fields_BFD.append(self._look_up(ids_BF))
-        for feature in self.schema.multi_valued:
-            values_BTD = self._look_up(batch[feature.name])
-            fields_BFD.append(average_valid(values_BTD, batch[f"{feature.name}_valid"])[:, None])
+    def call(self, batch, training=False):
+        parts, first_order_B = [], None
+        if self.schema.num_embedding_rows:
+            vectors = look_up_fields(
+                self.table, batch, len(self.schema.categorical), self.schema.multi_valued, training=training
+            )
+            # Split, not sliced: as in look_up_fields.
+            vectors, weights = ops.split(vectors, [self.width], axis=-1)
+            parts.append(vectors)
+            first_order_B = ops.sum(weights, axis=(1, 2))
         if self.numeric:
-            numeric_BN1 = ops.cast(batch["numeric"], self.compute_dtype)[..., None]
-            fields_BFD.append(numeric_BN1 * self.numeric_vectors)
-        return ops.concatenate(fields_BFD, axis=1)
+            parts.append(batch["numeric"][..., None] * self.numeric_vectors)
+        fields_BFD = ops.concatenate(parts, axis=1)
+        return (fields_BFD, first_order_B) if self.first_order else fields_BFD
 
-    def _vectors(self, count: int, name: str, *, autocast: bool):
-        # An initializer of its own for each: one that is used twice draws the same numbers twice.
-        initializer = keras.initializers.RandomNormal(stddev=self.stddev)
-        return self.add_weight(shape=(count, self.width), initializer=initializer, name=name, autocast=autocast)
-
-    def _look_up(self, ids):
-        return ops.cast(gather_rows(self.table, ids), self.compute_dtype)
+    def _initial(self, shape, dtype=None):
+        """Normal; a column of first-order weights zero."""
+        # Made anew for each weight: an initializer that is used twice draws the same numbers twice.
+        normal = keras.initializers.RandomNormal(stddev=self.stddev)((shape[0], self.width), dtype)
+        return ops.pad(normal, ((0, 0), (0, shape[1] - self.width)))
 
 
 def flat_features(schema: Schema, batch, *, width: int, stddev: float):
     """Embeddings side by side, then the raw numeric values: float (B, F * D + N), the input of deep and cross nets."""
-    parts = []
-    if schema.categorical or schema.multi_valued:
-        fields_BFD = FieldEmbeddings(schema, width=width, stddev=stddev, numeric=False)(batch)
-        parts.append(keras.layers.Flatten(name="flatten")(fields_BFD))
+    fields = None
+    if schema.num_embedding_rows:
+        fields = FieldEmbeddings(schema, width=width, stddev=stddev, numeric=False)(batch)
+    return side_by_side(schema, batch, fields)
+
+
+def side_by_side(schema: Schema, batch, fields):
+    """float (B, F, D) embeddings, None where there are none, and the raw numeric values: float (B, F * D + N)."""
+    parts = [] if fields is None else [keras.layers.Flatten(name="flatten")(fields)]
     if schema.numeric:
         parts.append(batch["numeric"])
     return parts[0] if len(parts) == 1 else keras.layers.Concatenate(name="features")(parts)

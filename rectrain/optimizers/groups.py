@@ -66,13 +66,18 @@ class GroupedOptimizer:
         """
         for gradient, variable in zip(gradients, variables, strict=True):
             assert gradient is not None, f"{variable.path} does not reach the loss"
-        gradients = [merge_duplicates(g) for g in _sum_over_replicas(gradients)]
+        gradients = [merge_duplicates(g, v) for g, v in zip(_sum_over_replicas(gradients), variables, strict=True)]
         gradients = [self._add_l2(g, v) for g, v in zip(gradients, variables, strict=True)]
         gradients = clip_by_global_norm(gradients, self.clip_norm)
         for group, optimizer in self._optimizers.items():
             optimizer.apply_gradients(
                 [(g, v) for g, v in zip(gradients, variables, strict=True) if self._group_of(v) == group]
             )
+
+    @property
+    def moves_columns_alike(self) -> bool:
+        """Whether a first-order weight may stand in one row with a vector: one group, and no rule that mixes a row."""
+        return len(self._optimizers) == 1 and self._optimizers["all"].elementwise
 
     @property
     def step(self) -> tf.Variable:

@@ -17,7 +17,7 @@ class LazyAdam(TouchedRowsOptimizer):
     """
 
     def __init__(self, *, learning_rate, beta1: float, beta2: float, epsilon: float, name: str):
-        super().__init__(learning_rate=learning_rate, name=name, slots={"m": 0.0, "v": 0.0})
+        super().__init__(learning_rate=learning_rate, name=name, slots=("m", "v"))
         self.beta1, self.beta2, self.epsilon = beta1, beta2, epsilon
 
     def rule(self, gradient, weight, m, v, *, learning_rate, path):

@@ -12,7 +12,7 @@ class SGD(TouchedRowsOptimizer):
     """
 
     def __init__(self, *, learning_rate):
-        super().__init__(learning_rate=learning_rate, name="sgd", slots={})
+        super().__init__(learning_rate=learning_rate, name="sgd", slots=())
 
     def rule(self, gradient, weight, *, learning_rate, path):
         return (weight - learning_rate * gradient,)

@@ -24,21 +24,38 @@ class TouchedRowsOptimizer(keras.optimizers.Optimizer):
     Args:
         learning_rate: float or LearningRateSchedule.
         name: given, as Keras would else count optimizers up through the process.
-        slots: {name: initial value}, one variable of the weight's shape each.
+        slots: names, one variable of the weight's shape each, or as `initial_slot` makes it.
     """
+
+    # Whether each number of a weight moves by its own gradient alone, whatever stands beside it in the row.
+    elementwise = True
 
     # Set by GroupedOptimizer, which sums gradients over replicas, merges duplicates and clips before it calls `apply`.
     gradients_are_prepared = False
 
-    def __init__(self, *, learning_rate, name: str, slots: dict[str, float]):
+    def __init__(self, *, learning_rate, name: str, slots: tuple[str, ...]):
         super().__init__(learning_rate=learning_rate, name=name)
-        self._slot_values = slots
+        self._slot_names = slots
         self._slots: tuple[list[keras.Variable], ...] = ()  # one list a slot name, in the order of the weights
 
     def build(self, variables):
         super().build(variables)
-        initializers = [keras.initializers.Constant(value) for value in self._slot_values.values()]
-        self._slots = self.add_optimizer_variables(variables, list(self._slot_values), initializers)
+        self._slots = tuple([self._add_slot(name, weight) for weight in variables] for name in self._slot_names)
+
+    def _add_slot(self, name: str, weight: keras.Variable) -> keras.Variable:
+        return self.add_variable(
+            shape=self.slot_shape(name, weight),
+            initializer=lambda shape, dtype: self.initial_slot(name, weight, shape, dtype),
+            dtype=weight.dtype,
+            name=f"{weight.path.replace('/', '_')}_{name}",
+        )
+
+    def slot_shape(self, name: str, weight: keras.Variable):
+        return weight.shape
+
+    def initial_slot(self, name: str, weight: keras.Variable, shape, dtype):
+        """Its value before the first step."""
+        return tf.zeros(shape, dtype)
 
     def rule(self, gradient, weight, *slots, learning_rate, path: str):
         """New values of one weight.
@@ -46,7 +63,7 @@ class TouchedRowsOptimizer(keras.optimizers.Optimizer):
         Args:
             gradient, weight, slots: float (U, D) touched rows, or the shape of a dense weight.
             learning_rate: float ().
-            path: of the weight, as in "linear/bias".
+            path: of the weight, as in "linear/bias"; that of a table ends with "/table".
         Returns:
             (weight, *slots), shapes as received.
         """
@@ -72,7 +89,7 @@ class TouchedRowsOptimizer(keras.optimizers.Optimizer):
     def named_state(self) -> dict[str, tf.Variable]:
         """{"iteration" or "<weight>/<slot>": variable}, names that depend on nothing else the process has built."""
         state = {"iteration": tf_variable(self._iterations)}
-        for name, slot in zip(self._slot_values, self._slots, strict=True):
+        for name, slot in zip(self._slot_names, self._slots, strict=True):
             for weight, variable in zip(self._trainable_variables, slot, strict=True):
                 state[f"{weight.path}/{name}"] = tf_variable(variable)
         return state
@@ -85,7 +102,7 @@ class TouchedRowsOptimizer(keras.optimizers.Optimizer):
         """
         if self.gradients_are_prepared:
             return grads_and_vars
-        return [(merge_duplicates(g), v) for g, v in super()._all_reduce_sum_gradients(grads_and_vars)]
+        return [(merge_duplicates(g, v), v) for g, v in super()._all_reduce_sum_gradients(grads_and_vars)]
 
 
 def tf_variable(variable) -> tf.Variable:

@@ -8,6 +8,7 @@ import keras
 from rectrain.config import BenchConfig, OptimizerConfig, ScheduleConfig, TrainConfig
 from rectrain.data.manifest import Prepared
 from rectrain.errors import InputError
+from rectrain.features.linear import first_order_tables_apart
 from rectrain.optimizers.groups import GroupedOptimizer
 from rectrain.registry import load
 from rectrain.run_dir import RunDir
@@ -51,9 +52,10 @@ def build_steps(config: TrainConfig | BenchConfig, schema: Schema, schedule: dic
     keras.backend.clear_session()
     keras.utils.set_random_seed(config.seed)
     strategy = strategies.create(config.strategy)
-    with strategy.scope(), default_policy(precision):
-        model = load("models", config.model.name)(schema, **config.model.settings)
+    with strategy.scope():
         optimizer = GroupedOptimizer(_flat(config.optimizer), schedule)
+        with default_policy(precision), first_order_tables_apart(not optimizer.moves_columns_alike):
+            model = load("models", config.model.name)(schema, **config.model.settings)
         optimizer.build(model.trainable_variables)
     return Steps(model, from_schema(schema), optimizer, strategy)
 

@@ -7,6 +7,16 @@ def num_rows(batch):
     return len(next(iter(batch.values())))
 
 
+def tables(weights, schema):
+    """(vectors, first-order weights of all values) whether they stand in one table, side by side, or in two."""
+    vectors, linear = weights.get("embedding/table"), weights.get("linear/table")
+    apart = linear is not None and len(linear) == schema.num_linear_rows
+    if apart or vectors is None or "linear/bias" not in weights:
+        return vectors, linear
+    crosses = np.zeros((0, 1)) if linear is None else linear
+    return vectors[:, :-1], np.concatenate([vectors[:, -1:], crosses])
+
+
 def _mean_of_valid(table, ids, valid):
     real = [table[i] for i, ok in zip(ids, valid, strict=True) if ok]
     return sum(real) / len(real) if real else np.zeros(table.shape[1])
@@ -14,11 +24,12 @@ def _mean_of_valid(table, ids, valid):
 
 def field_embeddings(weights, schema, batch, *, numeric):
     """A list of B float64 arrays (F, D)."""
+    vectors, _ = tables(weights, schema)
     rows = []
     for row in range(num_rows(batch)):
-        fields = [weights["embedding/table"][batch["categorical"][row, i]] for i in range(len(schema.categorical))]
+        fields = [vectors[batch["categorical"][row, i]] for i in range(len(schema.categorical))]
         for f in schema.multi_valued:
-            fields.append(_mean_of_valid(weights["embedding/table"], batch[f.name][row], batch[f"{f.name}_valid"][row]))
+            fields.append(_mean_of_valid(vectors, batch[f.name][row], batch[f"{f.name}_valid"][row]))
         for i in range(len(schema.numeric) if numeric else 0):
             fields.append(float(batch["numeric"][row, i]) * weights["embedding/numeric_vectors"][i])
         rows.append(np.stack(fields))
@@ -41,13 +52,14 @@ def flat_features(weights, schema, batch):
 
 def linear_terms(weights, schema, batch):
     """float64 (B,)."""
+    _, table = tables(weights, schema)
     logits = []
     for row in range(num_rows(batch)):
         logit = float(weights["linear/bias"])
         for i in range(len(schema.categorical) + len(schema.crosses)):
-            logit += weights["linear/table"][batch["categorical"][row, i], 0]
+            logit += table[batch["categorical"][row, i], 0]
         for f in schema.multi_valued:
-            logit += _mean_of_valid(weights["linear/table"], batch[f.name][row], batch[f"{f.name}_valid"][row])[0]
+            logit += _mean_of_valid(table, batch[f.name][row], batch[f"{f.name}_valid"][row])[0]
         for i in range(len(schema.numeric)):
             logit += float(batch["numeric"][row, i]) * weights["linear/kernel"][i]
         logits.append(logit)

@@ -39,6 +39,22 @@ class Adagrad:
             self.weight[r] -= factor * self.learning_rate * gradient[r] / (np.sqrt(self.n[r]) + self.epsilon)
 
 
+class RowwiseAdagrad(Adagrad):
+    """One accumulator a row of a table; other weights as under Adagrad."""
+
+    def __init__(self, weight, *, is_table, **knobs):
+        super().__init__(weight, **knobs)
+        self.is_table = is_table
+
+    def step(self, gradient, rows, factor=1.0):
+        if not self.is_table:
+            super().step(gradient, rows, factor)
+            return
+        for r in rows:
+            self.n[r] += sum(g**2 for g in gradient[r]) / len(gradient[r])
+            self.weight[r] -= factor * self.learning_rate * gradient[r] / (math.sqrt(self.n[r][0]) + self.epsilon)
+
+
 class SGD:
     def __init__(self, weight, *, learning_rate):
         self.weight, self.learning_rate = weight, learning_rate
@@ -49,36 +65,53 @@ class SGD:
 
 
 class Ftrl:
-    """McMahan et al. 2013, Algorithm 1, one coordinate at a time; no schedule moves it."""
+    """McMahan et al. 2013, Algorithm 1, one coordinate at a time; no schedule moves it. Groups: Yue et al. 2021."""
 
-    def __init__(self, weight, *, alpha, beta, lambda1, lambda2):
+    def __init__(self, weight, *, alpha, beta, lambda1, lambda2, lambda_group, is_table):
         self.weight, self.alpha, self.beta, self.lambda1, self.lambda2 = weight, alpha, beta, lambda1, lambda2
-        self.z, self.n = np.zeros_like(weight), np.zeros_like(weight)
+        self.lambda_group = lambda_group if is_table and weight.shape[1] > 1 else 0.0
+        self.z, self.n = -weight * (beta / alpha + lambda2), np.zeros_like(weight)
 
     def step(self, gradient, rows, factor=1.0):
         del factor
-        for i in np.ndindex(gradient.shape):
-            if i[0] in rows:
-                self._step_one(i, gradient[i])
+        for r in rows:
+            shrunk = np.zeros_like(self.weight[r])
+            for i in np.ndindex(shrunk.shape):
+                shrunk[i] = self._add(r, i, gradient[r][i])
+            self._set_row(r, shrunk)
 
-    def _step_one(self, i, g):
-        sigma = (math.sqrt(self.n[i] + g**2) - math.sqrt(self.n[i])) / self.alpha
-        self.z[i] += g - sigma * self.weight[i]
-        self.n[i] += g**2
-        if abs(self.z[i]) <= self.lambda1:
-            self.weight[i] = 0
-        else:
-            divisor = (self.beta + math.sqrt(self.n[i])) / self.alpha + self.lambda2
-            self.weight[i] = -(self.z[i] - np.sign(self.z[i]) * self.lambda1) / divisor
+    def _add(self, r, i, g):
+        z, n = self.z[r], self.n[r]  # views
+        if z.ndim == 0:
+            z, n, i = self.z, self.n, (r,)
+        weight = self.weight[r][i] if self.weight[r].ndim else self.weight[r]
+        z[i] += g - (math.sqrt(n[i] + g**2) - math.sqrt(n[i])) / self.alpha * weight
+        n[i] += g**2
+        return 0.0 if abs(z[i]) <= self.lambda1 else np.sign(z[i]) * self.lambda1 - z[i]
+
+    def _set_row(self, r, shrunk):
+        if self.lambda_group:
+            norm, threshold = math.sqrt((shrunk**2).sum()), self.lambda_group * math.sqrt(shrunk.size)
+            shrunk = shrunk * (1 - threshold / norm) if norm > threshold else np.zeros_like(shrunk)
+        self.weight[r] = shrunk / ((self.beta + np.sqrt(self.n[r])) / self.alpha + self.lambda2)
 
 
-TWINS = {"lazy_adam": Adam, "adam": DenseAdam, "adagrad": Adagrad, "sgd": SGD, "ftrl": Ftrl}
+TWINS = {
+    "lazy_adam": Adam,
+    "adam": DenseAdam,
+    "adagrad": Adagrad,
+    "rowwise_adagrad": RowwiseAdagrad,
+    "sgd": SGD,
+    "ftrl": Ftrl,
+}
 
 
 def twin(name, weight, path, **knobs):
     """The twin of rectrain/optimizers/<name>.py on a float64 copy of the weight."""
     if name == "ftrl" and path.endswith("bias"):
         knobs["lambda1"] = 0.0
+    if name in ("ftrl", "rowwise_adagrad"):
+        knobs["is_table"] = path.endswith("/table")
     return TWINS[name](np.array(weight, np.float64), **knobs)
 
 

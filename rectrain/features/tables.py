@@ -1,0 +1,71 @@
+"""Reading rows of a table so that a step costs what its batch costs.
+
+Shape letters: B batch, F fields, T values of a multi-valued feature, N ids, U distinct ids, D width of a row.
+"""
+
+import keras
+import tensorflow as tf
+from keras import ops
+
+from rectrain.optimizers.gradients import sum_rows
+from rectrain.schema import MultiValued
+
+
+def look_up_fields(
+    table: keras.Variable, batch, num_categorical: int, multi_valued: tuple[MultiValued, ...], *, training: bool
+):
+    """One row of the table for each of the first categorical columns; the mean of its real values for a multi-valued.
+
+    Returns:
+        float32 (B, F, D), categorical fields first.
+    """
+    ids = [batch["categorical"][:, :num_categorical]] if num_categorical else []
+    ids += [batch[feature.name] for feature in multi_valued]
+    rows = look_up(table, ops.concatenate(ids, axis=1), training=training)  # in one go: each row is read once
+    # Split, not sliced: the gradient of a slice is a tensor of zeros that is written and added for each of them.
+    parts = tf.split(rows, [part.shape[1] for part in ids], axis=1)
+    means = [
+        average_valid(values_BTD, batch[f"{feature.name}_valid"])[:, None]
+        for feature, values_BTD in zip(multi_valued, parts[len(parts) - len(multi_valued) :], strict=True)
+    ]
+    return ops.concatenate([*parts[: len(parts) - len(multi_valued)], *means], axis=1)
+
+
+def average_valid(x, valid):
+    """Mean of float (B, T, D) over the steps where bool (B, T) is True; no such step gives zeros: float (B, D)."""
+    valid_BT1 = ops.cast(valid, x.dtype)[..., None]
+    return ops.sum(x * valid_BT1, axis=1) / ops.maximum(ops.sum(valid_BT1, axis=1), 1)
+
+
+def look_up(table: keras.Variable, ids, *, training: bool):
+    """Rows of `table` at `ids`; nothing else of it is read.
+
+    In training each distinct row is read once and then handed out from a small matrix that stays in the cache. The
+    gradient comes back the same way: one row for each distinct id, so that the optimizer has nothing left to merge.
+
+    Args:
+        table: float32 (rows, D).  ids: int32, any shape.
+    Returns:
+        float32 (*ids.shape, D); its gradient is a tf.IndexedSlices of distinct rows.
+    """
+    if not training:
+        return _gather(table, ids)
+    rows_U, position_N = tf.unique(tf.reshape(ids, [-1]))
+    vectors_ND = _expand(_gather(table, rows_U), position_N)
+    return ops.reshape(vectors_ND, (-1, *ids.shape[1:], table.shape[1]))
+
+
+def _gather(table: keras.Variable, ids):
+    """A sparse read of the replica's own copy; tf.gather would read a mirrored variable as a whole."""
+    return table.value.sparse_read(ids)
+
+
+@tf.custom_gradient
+def _expand(vectors_UD, position_N):
+    """vectors_UD at position_N, float32 (N, D)."""
+    num_distinct = tf.shape(vectors_UD)[0]
+
+    def gradient(upstream_ND):
+        return sum_rows(upstream_ND, position_N, num_distinct), None
+
+    return tf.gather(vectors_UD, position_N), gradient
