@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# One virtual environment per peer, from PyPI, CPU builds only (about 3 GB); what is there already stays.
+# One virtual environment per peer, from PyPI, CPU builds only (about 5 GB); what is there already stays.
 #     scripts/peers/install.sh [FOLDER, default build/peers/venvs]
 set -euo pipefail
 folder=${1:-$(dirname "$0")/../../build/peers/venvs}
@@ -9,7 +9,7 @@ install() {  # name, then the arguments of each call of pip
   local venv=$folder/$1
   shift
   [ -e "$venv/.installed" ] && return
-  python3 -m venv "$venv"
+  "${PYTHON:-python3}" -m venv "$venv"
   # shellcheck disable=SC2086  # several words on purpose
   for packages in "$@"; do "$venv/bin/python" -m pip install --quiet --disable-pip-version-check $packages; done
   touch "$venv/.installed"

@@ -2,10 +2,10 @@
 
     python scripts/peers/make_data.py FOLDER [--scale 16]
 
-Scale 1: FOLDER/x1, 1M rows of ids in tables of 995,043 rows, with labels that can be learned, and FOLDER/raw/train.csv,
-the same rows before any preparation. Larger scales: FOLDER/x<scale>, rows for 110 steps, tables that much larger,
-labels without meaning. `ids.npz` holds label and I1..I13 as float32, C1..C26 as int32 from 1 (0 is for padding);
-`tables.json` the rows of the 26 tables.
+Scale 1: FOLDER/x1, 1M rows of ids in tables of 995,043 rows, with labels that can be learned, and the same rows before
+any preparation, FOLDER/raw/train.csv and .tsv (Criteo's own format). Larger scales: FOLDER/x<scale>, rows for 110
+steps, tables that much larger, labels without meaning. `ids.npz` holds label and I1..I13 as float32, C1..C26 as int32
+from 1 (0 is for padding); `tables.json` the rows of the 26 tables.
 
 Letters: N rows, C categorical features, S size of one table.
 """
@@ -121,9 +121,11 @@ def write_raw(folder: Path, rng: np.random.Generator, labels_N, numbers_N13, ids
     for c, name in enumerate(CATEGORICAL):
         blank_N = rng.random(len(ids_NC)) < 0.04 if name in BLANK else None
         columns[name] = pa.array(hex_digits(ids_NC[:, c], c), pa.string(), mask=blank_N)
+    table = pa.table(columns).slice(0, NUM_ROWS)
     folder.mkdir(parents=True, exist_ok=True)
-    options = pyarrow.csv.WriteOptions(quoting_style="none")
-    pyarrow.csv.write_csv(pa.table(columns).slice(0, NUM_ROWS), folder / "train.csv", options)
+    for file, header, delimiter in (("train.csv", True, ","), ("train.tsv", False, "\t")):
+        options = pyarrow.csv.WriteOptions(include_header=header, delimiter=delimiter, quoting_style="none")
+        pyarrow.csv.write_csv(table, folder / file, options)
 
 
 def hex_digits(ids_N, feature: int) -> np.ndarray:

@@ -5,18 +5,9 @@ python scripts/peers/prepare_fuxictr.py RAW.csv
 
 import sys
 import tempfile
-import time
 
-import common
 from common import CATEGORICAL, LABEL, NUMERIC
 from fuxictr.preprocess import FeatureProcessor, build_dataset
-
-
-def main(raw: str):
-    started = time.perf_counter()
-    with tempfile.TemporaryDirectory() as folder:
-        prepare(raw, folder)
-    common.report(seconds=time.perf_counter() - started)
 
 
 def prepare(raw: str, folder: str):
@@ -30,4 +21,5 @@ def prepare(raw: str, folder: str):
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    with tempfile.TemporaryDirectory() as target:
+        prepare(sys.argv[1], target)
