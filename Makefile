@@ -3,9 +3,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+SCRATCH ?= build/peers
+ROUNDS ?= 3
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-slow check regression bench clean
+.PHONY: help install run test test-slow check regression bench bench-criteo clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -34,7 +36,11 @@ check: $(INSTALLED)  ## Lint, format, types, then the fast tests
 regression: $(INSTALLED)  ## Train every tiny experiment and hold its AUC to its band
 	$(BIN)/python scripts/regression.py
 
-bench: $(INSTALLED)  ## Repeat docs/benchmarks.md: ROWS=raw Criteo rows, THEIRS=predictions of another framework (npz)
+bench: $(INSTALLED)  ## Compare the speed with Keras, FuxiCTR and TorchRec (SCRATCH=folder for 6 GB, ROUNDS=3: 25 min)
+	PYTHON=$(PYTHON) scripts/peers/install.sh $(SCRATCH)/venvs
+	$(BIN)/python scripts/bench_peers.py --scratch $(SCRATCH) --rounds $(ROUNDS)
+
+bench-criteo: $(INSTALLED)  ## Repeat docs/benchmarks.md: ROWS=raw Criteo rows, THEIRS=predictions of another framework (npz)
 	$(BIN)/python scripts/bench_criteo_110k.py $(ROWS) $(THEIRS)
 
 clean:  ## Remove .venv, caches and everything that runs have written
