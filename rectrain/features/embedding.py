@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from rectrain.errors import InputError
-from rectrain.features.tables import look_up_fields
+from rectrain.features.tables import look_up_fields, normal_columns
 from rectrain.schema import Schema
 
 
@@ -76,9 +76,7 @@ class FieldEmbeddings(keras.layers.Layer):
 
     def _initial(self, shape, dtype=None):
         """Normal; a column of first-order weights zero."""
-        # Made anew for each weight: an initializer that is used twice draws the same numbers twice.
-        normal = keras.initializers.RandomNormal(stddev=self.stddev)((shape[0], self.width), dtype)
-        return ops.pad(normal, ((0, 0), (0, shape[1] - self.width)))
+        return normal_columns(shape, self.width, self.stddev)
 
 
 def flat_features(schema: Schema, batch, *, width: int, stddev: float):

@@ -3,12 +3,17 @@
 Shape letters: B batch, F fields, T values of a multi-valued feature, N ids, U distinct ids, D width of a row.
 """
 
+import random
+
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import ops
 
 from rectrain.optimizers.gradients import sum_rows
 from rectrain.schema import MultiValued
+
+_ROWS_AT_A_TIME = 65_536
 
 
 def look_up_fields(
@@ -69,3 +74,16 @@ def _expand(vectors_UD, position_N):
         return sum_rows(upstream_ND, position_N, num_distinct), None
 
     return tf.gather(vectors_UD, position_N), gradient
+
+
+def normal_columns(shape: tuple[int, int], num_columns: int, stddev: float) -> np.ndarray:
+    """float32 of `shape`: normal in the first columns, zero in the others; seeded by keras.utils.set_random_seed.
+
+    Drawn piece by piece: TensorFlow's generator holds three more tensors of the table's size while it makes one.
+    """
+    rng = np.random.default_rng(random.getrandbits(64))
+    table = np.zeros(shape, np.float32)
+    for start in range(0, shape[0], _ROWS_AT_A_TIME):
+        rows = table[start : start + _ROWS_AT_A_TIME, :num_columns]
+        rows[:] = stddev * rng.standard_normal(rows.shape, np.float32)
+    return table

@@ -16,6 +16,7 @@ from rectrain.schema import Schema
 from rectrain.tasks import Task, from_schema
 from rectrain.training import strategy as strategies
 from rectrain.training.checkpoint import Checkpoints
+from rectrain.training.memory import keep_freed_memory
 from rectrain.training.monitor import Monitor
 from rectrain.training.precision import default_policy
 from rectrain.training.steps import Steps
@@ -49,6 +50,7 @@ def build_steps(config: TrainConfig | BenchConfig, schema: Schema, schedule: dic
     Raises:
         InputError: a knob of the model or the optimizer does not fit.
     """
+    keep_freed_memory()
     keras.backend.clear_session()
     keras.utils.set_random_seed(config.seed)
     strategy = strategies.create(config.strategy)
