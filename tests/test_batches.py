@@ -90,6 +90,17 @@ def test_order_is_a_function_of_seed_and_epoch(tmp_path):
     assert (order(1, 2) != order(2, 2)).any()
 
 
+@pytest.mark.parametrize("window", [9, 1000])
+def test_epochs_follow_each_other_in_one_stream_each_in_its_own_order(tmp_path, window):
+    schema = toy_schema()
+    shards, _ = write_shards(tmp_path, schema, [[7, 7, 3], [5]], weight=False)
+    stream = collect(batches(schema, shards, 4, Shuffle(1, 3, window, num_epochs=2)))
+    alone = [b for epoch in (3, 4) for b in collect(batches(schema, shards, 4, Shuffle(1, epoch, window)))]
+    assert [len(b["labels"]) for b in stream] == [4, 4, 4, 4, 4, 2] * 2
+    for a, b in zip(stream, alone, strict=True):
+        np.testing.assert_array_equal(a["numeric"], b["numeric"])
+
+
 @pytest.mark.parametrize("skip", [0, 1, 3, 6])
 def test_skip_goes_on_at_the_exact_batch(tmp_path, skip):
     schema = toy_schema()

@@ -1,12 +1,13 @@
 """Prepared parquet -> packed batches.
 
-The way of a row: row groups are read in a seeded order, joined into windows of about `shuffle_rows` rows, shuffled
-inside the window by NumPy, and cut into batches by TensorFlow. Python runs once a window, never once a row; the next
-window is made ready while the device works on the present one. The order is a pure function of (seed, epoch).
+The way of a row: row groups are read in a seeded order, scattered over a window of about `shuffle_rows` rows, and cut into
+batches by TensorFlow. Python runs once a row group, never once a row; the next window, that of the next epoch too, is
+made ready while the device works on the present one. The order is a pure function of (seed, epoch).
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -29,11 +30,12 @@ class RowGroup:
 
 @dataclass(frozen=True)
 class Shuffle:
-    """Which order an epoch has."""
+    """Which order an epoch has, and how many of them follow each other without a pause."""
 
     seed: int
-    epoch: int
+    epoch: int  # the first one
     window: int  # rows
+    num_epochs: int = 1
 
 
 def row_groups(shards: list[Path]) -> list[RowGroup]:
@@ -46,10 +48,10 @@ def row_groups(shards: list[Path]) -> list[RowGroup]:
 
 
 def batches(schema: Schema, shards: list[Path], batch_size: int, shuffle: Shuffle | None = None, skip: int = 0):
-    """The rows of a split, each once, as a tf.data.Dataset of packed batches; the last one may be short.
+    """The rows of a split, each once an epoch, as a tf.data.Dataset of packed batches; an epoch's last may be short.
 
     Args:
-        shuffle: None keeps the order of the files.
+        shuffle: None keeps the order of the files, for one epoch.
         skip: batches to leave out at the start, which continues an epoch at that batch.
     """
     import tensorflow as tf
@@ -57,7 +59,7 @@ def batches(schema: Schema, shards: list[Path], batch_size: int, shuffle: Shuffl
     groups = row_groups(shards)
 
     def windows():
-        return _skip_rows(_whole_batches(_windows(schema, groups, shuffle), batch_size), skip * batch_size)
+        return _skip_rows(_epochs(schema, groups, batch_size, shuffle), skip * batch_size)
 
     def cut(window):
         num_batches = -(-tf.shape(window["labels"], tf.int64)[0] // batch_size)
@@ -72,42 +74,52 @@ def batches(schema: Schema, shards: list[Path], batch_size: int, shuffle: Shuffl
     return dataset.prefetch(1).flat_map(cut).prefetch(_PREFETCHED_BATCHES)
 
 
-def _windows(schema: Schema, groups: list[RowGroup], shuffle: Shuffle | None) -> Iterator[Rows]:
+def _epochs(schema: Schema, groups: list[RowGroup], batch_size: int, shuffle: Shuffle | None) -> Iterator[Rows]:
+    """Windows of whole batches; an epoch's last one ends with what is left."""
     if shuffle is None:
-        yield from (read_rows(schema, g) for g in groups)
+        yield from _windows(schema, groups, batch_size, 1, None)
         return
-    rng = np.random.default_rng([shuffle.seed, shuffle.epoch])
-    held, num_held = [], 0
-    for i in rng.permutation(len(groups)):
-        held.append(read_rows(schema, groups[i]))
-        num_held += groups[i].num_rows
-        if num_held >= shuffle.window:
-            yield _shuffled(_joined(held), rng)
-            held, num_held = [], 0
-    if held:
-        yield _shuffled(_joined(held), rng)
+    for epoch in range(shuffle.epoch, shuffle.epoch + shuffle.num_epochs):
+        rng = np.random.default_rng([shuffle.seed, epoch])
+        order = [groups[i] for i in rng.permutation(len(groups))]
+        yield from _windows(schema, order, batch_size, shuffle.window, rng)
 
 
-def _shuffled(rows: Rows, rng) -> Rows:
-    order = rng.permutation(len(rows["labels"]))
-    return {name: column[order] for name, column in rows.items()}
-
-
-def _joined(parts: list[Rows]) -> Rows:
-    return {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}
-
-
-def _whole_batches(windows: Iterator[Rows], batch_size: int) -> Iterator[Rows]:
-    """The same rows in the same order, cut so that only the very last batch is short."""
-    rest = None
-    for window in windows:
-        rows = window if rest is None else _joined([rest, window])
-        whole = len(rows["labels"]) // batch_size * batch_size
+def _windows(schema: Schema, groups: list[RowGroup], batch_size: int, size: int, rng) -> Iterator[Rows]:
+    """Row groups joined until they hold `size` rows. Rows beyond the last whole batch go on into the next window."""
+    rest: list[Rows] = []
+    for members in _joined_groups(groups, size):
+        pieces = chain(rest, (read_rows(schema, group) for group in members))
+        num_rows = sum(group.num_rows for group in members) + sum(len(r["labels"]) for r in rest)
+        window = _mixed(pieces, num_rows, rng)
+        whole = num_rows if members[-1] is groups[-1] else num_rows // batch_size * batch_size
         if whole:
-            yield {name: column[:whole] for name, column in rows.items()}
-        rest = {name: column[whole:] for name, column in rows.items()}
-    if rest is not None and len(rest["labels"]):
-        yield rest
+            yield {name: column[:whole] for name, column in window.items()}
+        rest = [{name: column[whole:].copy() for name, column in window.items()}]
+
+
+def _joined_groups(groups: list[RowGroup], size: int) -> Iterator[list[RowGroup]]:
+    members: list[RowGroup] = []
+    for group in groups:
+        members.append(group)
+        if sum(g.num_rows for g in members) >= size or group is groups[-1]:
+            yield members
+            members = []
+
+
+def _mixed(pieces: Iterable[Rows], num_rows: int, rng) -> Rows:
+    """All rows of the pieces in one: in order without rng, else scattered over the window as they are read."""
+    place = np.arange(num_rows) if rng is None else rng.permutation(num_rows)
+    window: Rows = {}
+    start = 0
+    for rows in pieces:
+        stop = start + len(rows["labels"])
+        for name, column in rows.items():
+            if name not in window:
+                window[name] = np.empty((num_rows, *column.shape[1:]), column.dtype)
+            window[name][place[start:stop]] = column
+        start = stop
+    return window
 
 
 def _skip_rows(windows: Iterator[Rows], num_rows: int) -> Iterator[Rows]:

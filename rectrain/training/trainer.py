@@ -69,9 +69,10 @@ class Trainer:
         Raises:
             InputError: the loss is NaN or infinite; the best checkpoint so far is kept.
         """
+        iterator = self._batches_of_all_epochs()
         with Progress("train", self.rows_before(self.total_steps), say) as progress:
             while not self.done.stopped_because:
-                self._epoch(progress)
+                self._epoch(iterator, progress)
         assert self.done.best_step is not None  # the last step is always evaluated
         self.checkpoints.restore(self.done.best_step)
         return self.done
@@ -86,8 +87,7 @@ class Trainer:
         self.done.eval_seconds += time.perf_counter() - started
         return scored
 
-    def _epoch(self, progress: Progress):
-        iterator = self._batches_of_epoch()
+    def _epoch(self, iterator, progress: Progress):
         last = min((self.done.epoch + 1) * self.steps_per_epoch, self.total_steps)
         every = self.config.eval_every_steps or self.steps_per_epoch
         while self.done.step < last and not self.done.stopped_because:
@@ -96,8 +96,9 @@ class Trainer:
                 self._evaluate()
         self.done.epoch += 1
 
-    def _batches_of_epoch(self):
-        shuffle = Shuffle(self.seed, self.done.epoch, self.config.shuffle_rows)
+    def _batches_of_all_epochs(self):
+        """One stream, so that the next epoch's rows are made ready while this one's last are trained on."""
+        shuffle = Shuffle(self.seed, self.done.epoch, self.config.shuffle_rows, self.config.epochs)
         dataset = batches(self.prepared.schema, self.prepared.shards("train"), self.config.batch_size, shuffle)
         return iter(self.steps.strategy.distribute_datasets_from_function(lambda _: dataset))
 

@@ -1,0 +1,84 @@
+"""What it costs to train from prepared parquet instead of one batch that is fed over and over from memory.
+
+    python scripts/bench_data_path.py [ROWS.tsv ...] [--models lr fm deepfm] [--rounds 5]
+
+ROWS.tsv: raw rows in Criteo's layout, a million or so; without them the built-in sample is drawn. They are prepared once
+into a temporary folder. Then both ways of feeding take turns, an epoch's worth of whole batches of 4096 each. Prints, for
+each model, the median rate of both and the median, lowest and highest ratio of a round.
+"""
+
+import argparse
+import statistics
+import tempfile
+import time
+
+import tensorflow as tf
+from hydra import compose, initialize_config_module
+from omegaconf import OmegaConf
+
+from rectrain.data.batches import Shuffle, batches
+from rectrain.data.manifest import Prepared
+from rectrain.data.prepare import prepare
+from rectrain.sections import train_config
+from rectrain.training.build import build_steps
+from rectrain.training.steps import Steps
+
+BATCH_SIZE = 4096
+STEPS_PER_CALL = 40
+CONSTANT_RATE = {"warmup_steps": 0, "decay": "constant", "decay_steps": 1, "final_fraction": 0.0}
+HEADER = """\
+| model | from memory, rows/s | from parquet, rows/s | parquet / memory |
+|---|---|---|---|"""
+
+
+def main(files: list[str], models: list[str], rounds: int):
+    print(HEADER, flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for model in models:
+            config = compose_config(model, files, folder)
+            prepared = prepare(config.data, say=lambda _: None)
+            steps = build_steps(config, prepared.schema, CONSTANT_RATE, config.trainer.precision)
+            print(table_row(model, measure(steps, prepared, rounds)), flush=True)
+
+
+def compose_config(model: str, files: list[str], folder: str):
+    source = [f"data.files=[{','.join(files)}]"] if files else ["data.source=sample", "data.sample.rows=1000000"]
+    overrides = [f"model={model}", *source, f"data.prepared_dir={folder}/prepared", "data.split.train=0.98"]
+    with initialize_config_module("rectrain.configs", version_base="1.3"):
+        raw = compose("train", [*overrides, "data.split.valid=0.01", "data.split.test=0.01"])
+    return train_config(OmegaConf.to_container(raw, resolve=True))
+
+
+def measure(steps: Steps, prepared: Prepared, rounds: int) -> list[tuple[float, float]]:
+    """Rows a second (from memory, from parquet) of each round."""
+    num_steps = prepared.rows("train") // BATCH_SIZE // STEPS_PER_CALL * STEPS_PER_CALL
+    shuffle = Shuffle(seed=0, epoch=0, window=1_000_000, num_epochs=rounds + 2)
+    parquet = batches(prepared.schema, prepared.shards("train"), BATCH_SIZE, shuffle)
+    memory = tf.data.Dataset.from_tensors(next(iter(parquet))).repeat()
+    iterators = [iter(steps.strategy.distribute_datasets_from_function(lambda _, d=d: d)) for d in (memory, parquet)]
+    rates = [tuple(rate(steps, iterator, num_steps) for iterator in iterators) for _ in range(rounds + 1)]
+    return rates[1:]  # the first round warms up
+
+
+def rate(steps: Steps, iterator, num_steps: int) -> float:
+    """Rows a second."""
+    started = time.perf_counter()
+    for _ in range(num_steps // STEPS_PER_CALL):
+        steps.train(iterator, tf.constant(STEPS_PER_CALL)).numpy()
+    return num_steps * BATCH_SIZE / (time.perf_counter() - started)
+
+
+def table_row(model: str, rates: list[tuple[float, float]]) -> str:
+    memory, parquet = (statistics.median(side) for side in zip(*rates, strict=True))
+    ratios = [p / m for m, p in rates]
+    spread = f"{statistics.median(ratios):.3f} ({min(ratios):.3f} to {max(ratios):.3f})"
+    return f"| {model} | {memory:,.0f} | {parquet:,.0f} | {spread} |"
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("files", nargs="*")
+    parser.add_argument("--models", nargs="+", default=["lr", "fm", "deepfm"])
+    parser.add_argument("--rounds", type=int, default=5)
+    arguments = parser.parse_args()
+    main(arguments.files, arguments.models, arguments.rounds)
