@@ -3,8 +3,8 @@
     python scripts/bench_data_path.py [ROWS.tsv ...] [--models lr fm deepfm] [--rounds 5]
 
 ROWS.tsv: raw rows in Criteo's layout, a million or so; without them the built-in sample is drawn. They are prepared once
-into a temporary folder. Then both ways of feeding take turns, an epoch's worth of whole batches of 4096 each. Prints, for
-each model, the median rate of both and the median, lowest and highest ratio of a round.
+into a temporary folder. Then both ways of feeding take turns. Prints, for each model, the median rate of both and the
+median, lowest and highest ratio of a round.
 """
 
 import argparse

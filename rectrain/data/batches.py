@@ -1,8 +1,8 @@
 """Prepared parquet -> packed batches.
 
-The way of a row: row groups are read in a seeded order, scattered over a window of about `shuffle_rows` rows, and cut into
-batches by TensorFlow. Python runs once a row group, never once a row; the next window, that of the next epoch too, is
-made ready while the device works on the present one. The order is a pure function of (seed, epoch).
+The way of a row: row groups are read in a seeded order, scattered over a window of about `shuffle_rows` rows, and cut
+into batches by TensorFlow. Python runs once a row group, never once a row; the next window, that of the next epoch too,
+is made ready while the device works on the present one. The order is a pure function of (seed, epoch).
 """
 
 from collections.abc import Iterable, Iterator
