@@ -2,12 +2,13 @@
 
     python scripts/bench_data_path.py [ROWS.tsv ...] [--models lr fm deepfm] [--rounds 5]
 
-ROWS.tsv: raw rows in Criteo's layout, a million or so; without them the built-in sample is drawn. They are prepared once
-into a temporary folder. Then both ways of feeding take turns. Prints, for each model, the median rate of both and the
-median, lowest and highest ratio of a round.
+ROWS.tsv: raw rows in Criteo's layout, a million or so; without them the built-in sample is drawn. They are prepared
+once into a temporary folder. Then both ways of feeding take turns. Prints, for each model, the median rate of both and
+the median, lowest and highest ratio of a round.
 """
 
 import argparse
+import math
 import statistics
 import tempfile
 import time
@@ -25,6 +26,7 @@ from rectrain.training.steps import Steps
 
 BATCH_SIZE = 4096
 STEPS_PER_CALL = 40
+EPOCHS_A_ROUND = 2
 CONSTANT_RATE = {"warmup_steps": 0, "decay": "constant", "decay_steps": 1, "final_fraction": 0.0}
 HEADER = """\
 | model | from memory, rows/s | from parquet, rows/s | parquet / memory |
@@ -50,22 +52,29 @@ def compose_config(model: str, files: list[str], folder: str):
 
 
 def measure(steps: Steps, prepared: Prepared, rounds: int) -> list[tuple[float, float]]:
-    """Rows a second (from memory, from parquet) of each round."""
-    num_steps = prepared.rows("train") // BATCH_SIZE // STEPS_PER_CALL * STEPS_PER_CALL
-    shuffle = Shuffle(seed=0, epoch=0, window=1_000_000, num_epochs=rounds + 2)
-    parquet = batches(prepared.schema, prepared.shards("train"), BATCH_SIZE, shuffle)
-    memory = tf.data.Dataset.from_tensors(next(iter(parquet))).repeat()
-    iterators = [iter(steps.strategy.distribute_datasets_from_function(lambda _, d=d: d)) for d in (memory, parquet)]
-    rates = [tuple(rate(steps, iterator, num_steps) for iterator in iterators) for _ in range(rounds + 1)]
+    """Rows a second (from memory, from parquet) of each round; each way has the machine for itself."""
+    num_steps = EPOCHS_A_ROUND * math.ceil(prepared.rows("train") / BATCH_SIZE)
+    memory = tf.data.Dataset.from_tensors(next(iter(shuffled(prepared, 0)))).repeat()
+    rates = [
+        tuple(rate(steps, dataset, num_steps) for dataset in (memory, shuffled(prepared, epoch)))
+        for epoch in range(rounds + 1)
+    ]
     return rates[1:]  # the first round warms up
 
 
-def rate(steps: Steps, iterator, num_steps: int) -> float:
-    """Rows a second."""
+def shuffled(prepared: Prepared, epoch: int) -> tf.data.Dataset:
+    shuffle = Shuffle(seed=epoch, epoch=0, window=1_000_000, num_epochs=EPOCHS_A_ROUND + 1)
+    return batches(prepared.schema, prepared.shards("train"), BATCH_SIZE, shuffle)
+
+
+def rate(steps: Steps, dataset: tf.data.Dataset, num_steps: int) -> float:
+    """Rows a second once the first batch is there."""
+    iterator = iter(steps.strategy.distribute_datasets_from_function(lambda _: dataset))
+    steps.train(iterator, tf.constant(1)).numpy()
     started = time.perf_counter()
     for _ in range(num_steps // STEPS_PER_CALL):
         steps.train(iterator, tf.constant(STEPS_PER_CALL)).numpy()
-    return num_steps * BATCH_SIZE / (time.perf_counter() - started)
+    return num_steps // STEPS_PER_CALL * STEPS_PER_CALL * BATCH_SIZE / (time.perf_counter() - started)
 
 
 def table_row(model: str, rates: list[tuple[float, float]]) -> str:

@@ -2,8 +2,8 @@
 
     python scripts/bench_metrics.py [--rows 10000000] [--streamed 100000000] [--folder DIR]
 
-Scores are float32 probabilities that know something of the labels, nearly all of them distinct. --streamed rows are made
-block by block and never held together; --folder has to have 4 bytes of room for each.
+Scores are float32 probabilities that know something of the labels, nearly all of them distinct. --streamed rows are
+made block by block and never held together; --folder has to have 4 bytes of room for each.
 """
 
 import argparse
@@ -30,10 +30,9 @@ def main(num_rows: int, num_streamed: int, folder: Path | None):
         print(f"{num_rows:,} rows, {name}: {seconds[1]:.2f} s (median of 3)", flush=True)
     making = timed(lambda: sum(len(labels) for labels, _ in blocks(num_streamed)))[0]
     seconds, estimate = timed(lambda: auc_of_blocks(blocks(num_streamed), folder=folder))
-    print(
-        f"{num_streamed:,} rows streamed: {seconds - making:.1f} s (making the rows left out), AUC {estimate.value:.6f}, "
-        f"peak memory of the process {resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024:,.0f} MiB"
-    )
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    print(f"{num_streamed:,} rows streamed: {seconds - making:.1f} s (making them left out), AUC {estimate.value:.6f}")
+    print(f"peak memory of the process {peak:,.0f} MiB")
 
 
 def blocks(num_rows: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:

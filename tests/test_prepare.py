@@ -17,7 +17,7 @@ import pytest
 
 from rectrain import progress
 from rectrain.config import DataConfig, parse
-from rectrain.data import passes, shards
+from rectrain.data import shards, threads
 from rectrain.data.manifest import Prepared
 from rectrain.data.prepare import prepare
 from rectrain.data.readers import parquet as parquet_reader
@@ -187,7 +187,6 @@ def test_bytes_do_not_depend_on_the_size_of_blocks(tmp_path, monkeypatch):
     found = []
     for block_rows in (7, 10_000):
         monkeypatch.setattr(parquet_reader, "BLOCK_ROWS", block_rows)
-        monkeypatch.setattr(passes, "BLOCK_ROWS", block_rows)
         monkeypatch.setattr(shards, "ROW_GROUP_ROWS", 128)
         monkeypatch.setattr(shards, "SHARD_ROWS", 256)
         changes = {"format.reader": "parquet", "split.by": "random"}
@@ -198,12 +197,15 @@ def test_bytes_do_not_depend_on_the_size_of_blocks(tmp_path, monkeypatch):
     assert found[0] == found[1]
 
 
-def test_blocks_of_one_file_are_joined(tmp_path, monkeypatch):
-    monkeypatch.setattr(parquet_reader, "BLOCK_ROWS", 7)
-    raw = write_parquet(tmp_path / "raw.parquet", raw_rows(20))
-    (block,) = passes.join(parquet_reader.read(raw, {"user": "text"}, None))
-    assert block.num_rows == len(block.columns["user"]) == 20
-    assert block.place(8) == f"{raw}, row 9"
+def test_bytes_do_not_depend_on_the_number_of_threads(tmp_path, monkeypatch):
+    raw = write_csv(tmp_path / "raw.csv", raw_rows(600))
+    found = []
+    for num_threads in (1, 3):
+        threads._pool.cache_clear()
+        monkeypatch.setattr(threads, "_num_threads", lambda n=num_threads: n)
+        found.append(digests(prepare(config(tmp_path / str(num_threads), raw), say=quietly).folder))
+    threads._pool.cache_clear()
+    assert found[0] == found[1]
 
 
 def test_parquet_columns_are_packed(tmp_path):
@@ -503,7 +505,6 @@ from pathlib import Path
 from rectrain.data import passes
 from rectrain.data.prepare import prepare
 from tests.test_prepare import config
-passes.BLOCK_ROWS = 1
 folder = Path(sys.argv[1])
 features = {"ids": {"type": "categorical", "columns": ["user", "city"]}, "x": {"type": "numeric", "columns": ["price"]}}
 changes = {"labels": {"click": "click"}, "weight": None, "group": None, "time": None, "crosses": []}

@@ -273,7 +273,10 @@ def test_rows_in_front_of_a_fault_are_still_read(tmp_path, small_blocks, fault):
     bad = FAULTS[fault][0]
     bad = bad if isinstance(bad, bytes) else bad.encode()
     reader = csv.read(write(tmp_path / "a.tsv", GOOD.encode() * 41 + bad), KINDS, TSV)
-    assert next(reader).num_rows == 512 // len(GOOD)
+    good = [next(reader).num_rows for _ in range(4)]  # Arrow's pieces of 128 bytes
+    with pytest.raises(InputError):
+        next(reader)
+    assert sum(good) <= 512 // len(GOOD)
 
 
 def test_lines_of_faults_count_quoted_line_ends_and_the_header(tmp_path, small_blocks):

@@ -1,12 +1,9 @@
-from collections import Counter
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from rectrain.data import vocab
-from rectrain.data.vocab import HashBuckets, ValueCounter, Vocabulary, hash_bucket
+from rectrain.data.vocab import HashBuckets, Vocabulary, hash_bucket
 from rectrain.errors import InputError
 
 
@@ -58,15 +55,9 @@ def test_a_column_name_cannot_leave_the_folder(tmp_path):
     assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.parquet")] == [vocabulary.encoding["file"]]
 
 
-def test_counts_equal_pythons_however_often_they_are_merged(monkeypatch):
-    monkeypatch.setattr(vocab, "_MERGE_ROWS", 10)
-    rng = np.random.default_rng(0)
-    blocks = [rng.zipf(1.4, rng.integers(0, 30)).astype(str).tolist() for _ in range(40)]
-    counter = ValueCounter(pa.string())
-    for block in blocks:
-        counter.add(pa.array([*block, None], pa.string()))
-    table = counter.counts()
-    assert dict(zip(*table.to_pydict().values(), strict=True)) == Counter(v for block in blocks for v in block)
+def test_blank_text_is_missing(tmp_path):
+    assert fitted(tmp_path, ["a", "", ""]).ids(pa.array(["", "a", None])).tolist() == [0, 2, 0]
+    assert HashBuckets("C1", 10).ids(pa.array(["", None])).tolist() == [0, 0]
 
 
 def test_hash_buckets_are_farmhash_fingerprint64():

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from rectrain.config import DataConfig
 from rectrain.data.blocks import Block
+from rectrain.data.vocab import blank_as_null
 from rectrain.errors import InputError, did_you_mean
 
 
@@ -62,15 +63,15 @@ def kinds(wants: list[Want]) -> dict[str, str]:
 
 def texts(block: Block, column: str) -> pa.Array:
     """string (N,); blank text is null."""
-    array = block.columns[column]
-    return pc.if_else(pc.equal(array, ""), pa.scalar(None, pa.string()), array)
+    return blank_as_null(block.columns[column])
 
 
 def numbers(block: Block, column: str, key: str) -> pa.Array:
     """float64 (N,), finite or null."""
     array = block.columns[column]
-    if pa.types.is_string(array.type):
-        array = _parse_numbers(block, texts(block, column), column, key)
+    if not pa.types.is_string(array.type):
+        return array  # a reader's numbers are finite
+    array = _parse_numbers(block, texts(block, column), column, key)
     bad = np.flatnonzero(~np.isfinite(array.fill_null(0).to_numpy(zero_copy_only=False)))
     if bad.size:
         raise unexpected(block, bad[0], column, key, "a finite number or a blank")

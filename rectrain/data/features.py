@@ -31,7 +31,7 @@ class Text:
         self._encoder = _text_encoder(column, key, config)
 
     def observe(self, block: Block):
-        self._encoder.observe(texts(block, self.name))
+        self._encoder.observe(block.columns[self.name])
 
     def finish(self, folder: Path):
         self._encoder.finish(folder)
@@ -46,7 +46,7 @@ class Text:
 
     def ids(self, block: Block) -> np.ndarray:
         """int (N,)."""
-        return self._encoder.ids(texts(block, self.name))
+        return self._encoder.ids(block.columns[self.name])
 
 
 class LogSquare:
@@ -66,7 +66,7 @@ class LogSquare:
         categories = self._categories(block)
         counted = pc.value_counts(categories.indices.drop_null())
         texts_seen = categories.dictionary.take(counted.field("values"))
-        self._vocabulary.observe_counts(texts_seen, counted.field("counts"))
+        self._vocabulary.observe(texts_seen, counted.field("counts").to_numpy())
 
     def finish(self, folder: Path):
         self._vocabulary.finish(folder)

@@ -1,18 +1,15 @@
 """One pass over the raw files: blocks in the order of files and rows, each with the index of its first row."""
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
-
-import pyarrow as pa
 
 from rectrain import registry
 from rectrain.config import FormatConfig
 from rectrain.data.blocks import Block
 from rectrain.data.columns import Want, check_header, kinds
+from rectrain.data.threads import ahead
 from rectrain.progress import Progress
-
-BLOCK_ROWS = 262_144  # blocks of a file are joined to about this: each one costs a walk through the vocabularies
 
 
 @dataclass(frozen=True)
@@ -41,7 +38,7 @@ class RawFiles:
         with Progress(title, sum(path.stat().st_size for path in self._paths()), self.say) as progress:
             for split, paths in self.files.items():
                 for path in paths:
-                    for block in join(read(path, columns, self.format, advance=progress.advance)):
+                    for block in ahead(read(path, columns, self.format, advance=progress.advance)):
                         yield split, num_rows, block
                         num_rows += block.num_rows
                         progress.add_rows(block.num_rows)
@@ -51,20 +48,3 @@ class RawFiles:
 
     def _reader(self, function):
         return registry.load("data/readers", self.format.reader, function)
-
-
-def join(blocks: Iterable[Block]) -> Iterator[Block]:
-    """Consecutive blocks of one file as fewer, larger ones."""
-    held: list[Block] = []
-    for block in blocks:
-        held.append(block)
-        if sum(b.num_rows for b in held) >= BLOCK_ROWS:
-            yield _joined(held)
-            held = []
-    if held:
-        yield _joined(held)
-
-
-def _joined(held):
-    columns = {name: pa.concat_arrays([b.columns[name] for b in held]) for name in held[0].columns}
-    return replace(held[0], columns=columns, num_rows=sum(b.num_rows for b in held))

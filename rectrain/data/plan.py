@@ -11,6 +11,7 @@ from rectrain.config import DataConfig, FeatureConfig, NumericConfig
 from rectrain.data.blocks import Block
 from rectrain.data.columns import Want
 from rectrain.data.features import Cross, LogSquare, MultiValued, Number, Quantile, Text
+from rectrain.data.threads import on_each
 from rectrain.errors import InputError, did_you_mean
 
 _MAX_TABLE_ROWS = 2**31 - 1  # ids are int32
@@ -54,13 +55,11 @@ class Features:
 
     def observe(self, block: Block):
         """Fits on rows of the training split."""
-        for feature in self._singles:
-            feature.observe(block)
+        on_each(lambda feature: feature.observe(block), self._singles)
 
     def finish(self, folder: Path) -> schema.Schema:
         """Ends the fit; vocabularies go into `folder`."""
-        for feature in self._singles:
-            feature.finish(folder)
+        on_each(lambda feature: feature.finish(folder), self._singles)
         self._offsets = self._number_rows()
         return self._schema()
 
@@ -100,15 +99,21 @@ class Features:
             all rows one after the other, and how many each row has, int (N,). Those of width 0 are absent.
         """
         packed: dict[str, Column] = {}
-        ids = [f.ids(block) + self._offsets[f.name] for f in (*self.categorical, *self.crosses)]
-        if ids:
-            packed["categorical"] = np.stack(ids, axis=1).astype(np.int32)
+        categorical = (*self.categorical, *self.crosses)
+        if categorical:
+            packed["categorical"] = np.empty((block.num_rows, len(categorical)), np.int32)
+            on_each(
+                lambda i: self._encode_ids(block, categorical[i], packed["categorical"][:, i]), range(len(categorical))
+            )
         if self.numeric:
-            packed["numeric"] = np.stack([f.values(block) for f in self.numeric], axis=1)
+            packed["numeric"] = np.stack(on_each(lambda f: f.values(block), self.numeric), axis=1)
         for feature in self.multi_valued:
             values, lengths = feature.ids(block)
             packed[feature.name] = (values + self._offsets[feature.name]).astype(np.int32), lengths
         return packed
+
+    def _encode_ids(self, block: Block, feature, column: np.ndarray):
+        np.add(feature.ids(block), self._offsets[feature.name], out=column, casting="same_kind")
 
 
 def _kind(config: FeatureConfig):

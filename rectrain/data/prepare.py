@@ -17,6 +17,7 @@ from rectrain import registry
 from rectrain.config import DataConfig
 from rectrain.data import manifest, split, targets
 from rectrain.data.columns import Want, select, special_columns
+from rectrain.data.counter import NumberCounter
 from rectrain.data.manifest import Prepared
 from rectrain.data.passes import RawFiles
 from rectrain.data.plan import Features
@@ -24,7 +25,7 @@ from rectrain.data.shards import ShardWriter, to_table
 from rectrain.data.sources import Sources, find_files
 from rectrain.data.split import SPLITS, Assign
 from rectrain.data.tally import Tally
-from rectrain.data.vocab import ValueCounter
+from rectrain.data.threads import in_background
 from rectrain.data.writing import explained, locked, whole_folder
 from rectrain.errors import InputError
 
@@ -103,7 +104,7 @@ class _Recipe:
 
     def _count_times(self) -> pa.Table:
         assert self.data.time is not None
-        counter = ValueCounter(pa.float64())
+        counter = NumberCounter()
         for _, _, block in self.raw.blocks(special_columns(self.data), "counting times"):
             counter.add(pa.array(targets.times(block, self.data.time)))
         return counter.counts()
@@ -120,13 +121,14 @@ class _Recipe:
 
     def _encode(self, assign: Assign, folder: Path):
         writers = [ShardWriter(folder, name) for name in SPLITS]
-        for name, first, block in self.raw.blocks(self._wants(), "encoding"):
-            codes = assign(name, first, block)
-            for code, writer in enumerate(writers):
-                rows = np.flatnonzero(codes == code)
-                if rows.size:
-                    part = select(block, rows)
-                    writer.write(to_table({**self.features.encode(part), **targets.read(part, self.data)}))
+        with in_background() as run:  # a block is compressed and written while the next one is read and encoded
+            for name, first, block in self.raw.blocks(self._wants(), "encoding"):
+                codes = assign(name, first, block)
+                for code, writer in enumerate(writers):
+                    rows = np.flatnonzero(codes == code)
+                    if rows.size:
+                        part = select(block, rows)
+                        run(writer.write, to_table({**self.features.encode(part), **targets.read(part, self.data)}))
         for writer in writers:
             writer.close()
 

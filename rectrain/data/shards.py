@@ -63,7 +63,9 @@ class ShardWriter:
     def _write_group(self, group: pa.Table):
         if self._writer is None:
             path = self._folder / f"{self._split}-{self._num_shards:05d}.parquet"
-            self._writer = pq.ParquetWriter(path, group.schema, compression="lz4", use_dictionary=False)
+            self._writer = pq.ParquetWriter(
+                path, group.schema, compression="lz4", use_dictionary=False, write_statistics=False
+            )
             self._num_shards += 1
         self._writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
         self._num_in_shard += group.num_rows

@@ -16,7 +16,8 @@ class Tally:
     def add(self, codes: np.ndarray, labels: np.ndarray):
         """codes: int (N,), positions in SPLITS.  labels: float (N, K), 0 or 1."""
         self._rows += np.bincount(codes, minlength=len(SPLITS))
-        np.add.at(self._positives, codes, labels.astype(np.int64))
+        for task, column in enumerate(labels.T):
+            self._positives[:, task] += np.bincount(codes, weights=column, minlength=len(SPLITS)).astype(np.int64)
 
     def rows(self) -> dict[str, int]:
         """Of the splits that have any."""

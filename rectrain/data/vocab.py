@@ -1,4 +1,4 @@
-"""Text -> ids, by a fitted vocabulary or by hashing. Blank text is null by the time it gets here.
+"""Text -> ids, by a fitted vocabulary or by hashing. Blank text is missing, as null is.
 
     vocabulary     0 missing, 1 out of vocabulary, 2 .. by falling count, ties by the bytes of the value
     hash buckets   0 missing, 1 + Fingerprint64(text) % buckets
@@ -15,41 +15,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rectrain.console import import_tensorflow
+from rectrain.data.values import ValueTable
 from rectrain.errors import InputError
-
-_MERGE_ROWS = 1_000_000
-
-
-class ValueCounter:
-    """Counts distinct values of many blocks; memory follows the distinct values, not the rows."""
-
-    def __init__(self, kind: pa.DataType):
-        schema = pa.schema({"value": kind, "count": pa.int64()})
-        self._merged = schema.empty_table()
-        self._pending: list[pa.Table] = []
-        self._num_pending = 0
-
-    def add(self, values: pa.Array):
-        counted = pc.value_counts(values.drop_null())
-        self.add_counts(counted.field("values"), counted.field("counts"))
-
-    def add_counts(self, values: pa.Array, counts: pa.Array):
-        """Values may repeat."""
-        self._pending.append(pa.table([values, counts], schema=self._merged.schema))
-        self._num_pending += len(values)
-        if self._num_pending > max(_MERGE_ROWS, self._merged.num_rows):
-            self._merge()
-
-    def _merge(self):
-        joined = pa.concat_tables([self._merged, *self._pending])
-        summed = joined.group_by("value").aggregate([("count", "sum")])
-        self._merged = summed.rename_columns({"count_sum": "count"}).select(["value", "count"])
-        self._pending, self._num_pending = [], 0
-
-    def counts(self) -> pa.Table:
-        """value, count (int64), in no particular order."""
-        self._merge()
-        return self._merged
 
 
 class Vocabulary:
@@ -57,26 +24,27 @@ class Vocabulary:
 
     def __init__(self, column: str, key: str, min_count: int):
         self._column, self._key, self._min_count = column, key, min_count
-        self._counter = ValueCounter(pa.string())
-        self._values = pa.array([], pa.string())
+        self._table = ValueTable()
+        self._num_kept = 0
+        self._ids = np.zeros(0, np.int32)  # of each text of the table, then that of UNKNOWN and of BLANK
 
-    def observe(self, text: pa.Array):
-        self._counter.add(text)
-
-    def observe_counts(self, text: pa.Array, counts: pa.Array):
-        self._counter.add_counts(text, counts)
+    def observe(self, text: pa.Array, counts: np.ndarray | None = None):
+        """string (N,); each stands for one row, or for `counts` rows, int64 (N,)."""
+        self._table.add(text, counts)
 
     def finish(self, folder: Path):
         """Writes value and count in the order of the ids."""
-        counts = self._counter.counts()
-        del self._counter
-        kept = counts.filter(pc.greater_equal(counts["count"], self._min_count))
+        counts = pa.array(self._table.counts())
+        everything = pa.table({"number": np.arange(len(counts)), "value": self._table.values(), "count": counts})
+        kept = everything.filter(pc.greater_equal(counts, self._min_count))
         if kept.num_rows == 0:
-            raise self._empty(counts.num_rows)
+            raise self._empty(len(counts))
         table = kept.sort_by([("count", "descending"), ("value", "ascending")])
-        self._values = table["value"].combine_chunks()
+        self._num_kept = table.num_rows
+        self._ids = np.append(np.ones(len(counts) + 1, np.int32), np.int32(0))
+        self._ids[table["number"].to_numpy()] = np.arange(2, 2 + self._num_kept)
         (folder / "vocab").mkdir(exist_ok=True)
-        pq.write_table(table, folder / self._file)
+        pq.write_table(table.select(["value", "count"]), folder / self._file)
 
     def _empty(self, num_values):
         if num_values == 0:
@@ -92,24 +60,15 @@ class Vocabulary:
 
     @property
     def num_rows(self) -> int:
-        return 2 + len(self._values)
+        return 2 + self._num_kept
 
     @property
     def encoding(self) -> dict:
         return {"type": "vocabulary", "column": self._column, "file": self._file, "min_count": self._min_count}
 
     def ids(self, text: pa.Array) -> np.ndarray:
-        """int32 (N,).
-
-        The vocabulary is looked up among the distinct texts, not the other way round: the hash table that Arrow makes
-        at each call is then the small one, five times as fast with a million values.
-        """
-        encoded = text.dictionary_encode()
-        ids = np.ones(len(encoded.dictionary) + 1, np.int32)
-        ids[-1] = 0
-        found = pc.index_in(self._values, value_set=encoded.dictionary)
-        ids[found.drop_null().to_numpy(zero_copy_only=False)] = np.flatnonzero(~is_null(found)) + 2
-        return spread(ids, encoded)
+        """int32 (N,)."""
+        return self._ids[self._table.find(text)]
 
 
 class HashBuckets:
@@ -127,7 +86,11 @@ class HashBuckets:
 
     def ids(self, text: pa.Array) -> np.ndarray:
         """int64 (N,)."""
-        return hash_bucket(text, self._buckets)
+        return hash_bucket(blank_as_null(text), self._buckets)
+
+
+def blank_as_null(text: pa.Array) -> pa.Array:
+    return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
 
 
 def hash_bucket(text: pa.Array, buckets: int) -> np.ndarray:

@@ -8,7 +8,9 @@ import itertools
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from rectrain.config import FormatConfig
@@ -33,10 +35,10 @@ def read(
     table = _Table(path, format)
     locate = functools.partial(describe_row, format=format)
     first_row = 0
-    for chunk, cells in table.chunks(list(columns), advance):
-        converted = {name: table.convert(chunk, cells, name, kind) for name, kind in columns.items()}
-        yield Block(converted, cells.num_rows, path, first_row, locate)
-        first_row += cells.num_rows
+    for chunk, cells in table.chunks(columns, advance):
+        for part in table.blocks(chunk, cells, columns):
+            yield Block(part, len(next(iter(part.values()))), path, first_row, locate)
+            first_row += len(next(iter(part.values())))
 
 
 def column_names(path: Path, format: FormatConfig) -> list[str]:
@@ -45,15 +47,14 @@ def column_names(path: Path, format: FormatConfig) -> list[str]:
 
 
 def count_rows(path: Path, format: FormatConfig) -> int:
-    """As many as `read` yields."""
-    table = _Table(path, format)
-    return sum(cells.num_rows for _, cells in table.chunks(table.names[:1]))
+    """As many as `read` yields, or would if all rows were right."""
+    return _Table(path, format).count_rows()
 
 
 def describe_row(path: Path, row: int, *, format: FormatConfig) -> str:
     """Where the row of index `row` stands and how it starts; reads the file up to there."""
     table = _Table(path, format)
-    for chunk, cells in table.chunks(table.names[:1]):
+    for chunk, cells in table.chunks({table.names[0]: "text"}):
         if row < cells.num_rows:
             return rows.place(path, table.row(chunk, row))
         row -= cells.num_rows
@@ -71,20 +72,64 @@ class _Table:
         self.names = self._header_names() if format.columns is None else format.columns
         check_columns(path, self.names, ())
 
-    def chunks(self, wanted: list[str], advance=None) -> Iterator[tuple[Chunk, pa.Table]]:
-        """The wanted columns as they stand in the file: binary, null where missing."""
-        check_columns(self.path, self.names, wanted)
+    def chunks(self, kinds: dict[str, str], advance=None) -> Iterator[tuple[Chunk, pa.Table]]:
+        """The columns of `kinds`, null where missing: as `convert` gives them, or as binary cells for it to convert."""
+        check_columns(self.path, self.names, kinds)
         empty = True
         for chunk in self._data(advance):
-            try:
-                cells = _parse(chunk.data, self.names, wanted, self.null_values, self.dialect)
-            except pa.ArrowInvalid as error:
-                raise self._explain(chunk) from error
+            cells = self._cells(chunk, kinds)
             if cells.num_rows > 0:
                 empty = False
                 yield chunk, cells
         if empty:
-            raise no_rows(self.path, "only a header" if self.header else "only blank lines")
+            raise self._no_rows()
+
+    def _cells(self, chunk: Chunk, kinds: dict[str, str]) -> pa.Table:
+        typed = self._typed_cells(chunk, kinds)
+        if typed is not None:
+            return typed
+        try:
+            return self._parse(chunk, {name: pa.binary() for name in kinds})
+        except pa.ArrowInvalid as error:
+            raise self._explain(chunk) from error
+
+    def _typed_cells(self, chunk: Chunk, kinds: dict[str, str]) -> pa.Table | None:
+        """The fast way; None where a cell needs a second look: blanks around it, no number, no UTF-8."""
+        if self.dialect.strip:
+            return None
+        types = {name: pa.float64() if kind == "number" else pa.string() for name, kind in kinds.items()}
+        try:
+            cells = self._parse(chunk, types)
+        except pa.ArrowInvalid:
+            return None
+        is_finite = (
+            pc.all(pc.is_finite(cells[name]), min_count=0).as_py() for name in kinds if kinds[name] == "number"
+        )
+        return cells if all(is_finite) else None
+
+    def _parse(self, chunk: Chunk, types: dict[str, pa.DataType]) -> pa.Table:
+        return _parse(chunk.data, self.names, types, self.null_values, self.dialect)
+
+    def count_rows(self) -> int:
+        num_rows = 0
+        for chunk in self._data(None):
+            if self.dialect.has_quotes(chunk.data) or b"\r" in chunk.data:
+                num_rows += sum(1 for row in self.dialect.rows(chunk))
+            else:
+                num_rows += _count_filled_lines(chunk.data)
+        if num_rows == 0:
+            raise self._no_rows()
+        return num_rows
+
+    def _no_rows(self) -> InputError:
+        return no_rows(self.path, "only a header" if self.header else "only blank lines")
+
+    def blocks(self, chunk: Chunk, cells: pa.Table, kinds: dict[str, str]) -> Iterator[dict[str, pa.Array]]:
+        """Columns as blocks hold them; typed cells stay in the pieces that Arrow parsed, as joining them is a copy."""
+        if cells.column(0).type != pa.binary():
+            yield from (dict(zip(cells.column_names, piece.columns, strict=True)) for piece in cells.to_batches())
+        else:
+            yield {name: self.convert(chunk, cells, name, kind) for name, kind in kinds.items()}
 
     def convert(self, chunk: Chunk, cells: pa.Table, name: str, kind: str) -> pa.Array:
         """One column as a block holds it."""
@@ -117,7 +162,7 @@ class _Table:
         except UnicodeDecodeError as error:
             raise self._not_utf8(row, error.start) from error
         places = [str(i) for i in range(self.dialect.num_cells(row.data))]
-        cells = _parse(row.data, places, places, [], self.dialect)
+        cells = _parse(row.data, places, {place: pa.binary() for place in places}, [], self.dialect)
         names = [cells[place][0].as_py().decode() for place in places]
         return [name.strip(" \t") for name in names] if self.dialect.strip else names
 
@@ -166,8 +211,16 @@ class _Table:
         )
 
 
-def _parse(data: bytes, names: list[str], wanted: list[str], null_values: list[str], dialect: Dialect) -> pa.Table:
-    """Arrow's parser in its threads; binary columns, so that all it can refuse is the shape of a row.
+def _count_filled_lines(data: bytes) -> int:
+    """Lines that are not blank, of text that has no line end but LF."""
+    ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
+    return int(np.count_nonzero(np.diff(ends, prepend=-1) > 1))
+
+
+def _parse(
+    data: bytes, names: list[str], types: dict[str, pa.DataType], null_values: list[str], dialect: Dialect
+) -> pa.Table:
+    """Arrow's parser in its threads. All it can refuse of binary columns is the shape of a row.
 
     With quotes the data are one block: Arrow drops the LF of a quoted CRLF that falls between two blocks.
     """
@@ -183,8 +236,8 @@ def _parse(data: bytes, names: list[str], wanted: list[str], null_values: list[s
             newlines_in_values=quotes,
         ),
         convert_options=pa.csv.ConvertOptions(
-            column_types={name: pa.binary() for name in wanted},
-            include_columns=wanted,
+            column_types=types,
+            include_columns=list(types),
             null_values=null_values,
             strings_can_be_null=True,
         ),
