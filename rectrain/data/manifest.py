@@ -20,7 +20,7 @@ from rectrain.config import DataConfig
 from rectrain.errors import InputError
 from rectrain.schema import Schema
 
-FORMAT_VERSION = 1  # raise it when the same key would give other bytes
+FORMAT_VERSION = 2  # raise it when the same key would give other bytes
 MANIFEST = "manifest.json"
 SCHEMA = "schema.json"
 

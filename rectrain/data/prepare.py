@@ -25,7 +25,7 @@ from rectrain.data.shards import ShardWriter, to_table
 from rectrain.data.sources import Sources, find_files
 from rectrain.data.split import SPLITS, Assign
 from rectrain.data.tally import Tally
-from rectrain.data.threads import in_background
+from rectrain.data.threads import in_background, load_early
 from rectrain.data.writing import explained, locked, whole_folder
 from rectrain.errors import InputError
 
@@ -76,6 +76,7 @@ class _Recipe:
 
     def run(self, folder: Path):
         """Fills the folder; the manifest comes last."""
+        load_early("rectrain.data.values")  # while rows are counted
         assign = self._assign()
         tally = self._fit(assign)
         tally.check(self.data, split.expected(self.data, list(self.sources.files)))

@@ -1,6 +1,7 @@
 """Work on several columns at once: Arrow, NumPy and the kernels of values.py let go of the GIL."""
 
 import contextlib
+import importlib
 import os
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor, wait
@@ -25,6 +26,11 @@ def on_each(work: Callable, items: Iterable) -> list:
     if errors:
         raise errors[min(errors)]
     return done
+
+
+def load_early(module: str):
+    """Begins to import what will be needed soon; an error shows where it is imported next."""
+    _pool().submit(importlib.import_module, module)
 
 
 @contextlib.contextmanager

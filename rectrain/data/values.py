@@ -1,7 +1,7 @@
-"""Distinct texts of a column, numbered in the order they come and counted, by a hash table that is never rebuilt.
+"""Distinct texts of a column, numbered in the order they come and counted; the hash table is never rebuilt.
 
-A text costs its bytes and about 50 more. The kernels are compiled by numba at the first use on a machine, run without the
-GIL, so that columns go through several cores at once, and never look at a text in Python.
+A text costs its bytes and about 50 more. The kernels are compiled by numba at the first use on a machine, run without
+the GIL, so that columns go through several cores at once, and never look at a text in Python.
 
 Letters: N texts of one call, V distinct texts so far.
 """

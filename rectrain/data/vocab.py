@@ -6,6 +6,7 @@
 Both classes have `observe(text)` (training rows), `finish(folder)`, `num_rows`, `encoding` and `ids(text)`.
 """
 
+from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
@@ -15,7 +16,6 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rectrain.console import import_tensorflow
-from rectrain.data.values import ValueTable
 from rectrain.errors import InputError
 
 
@@ -24,9 +24,14 @@ class Vocabulary:
 
     def __init__(self, column: str, key: str, min_count: int):
         self._column, self._key, self._min_count = column, key, min_count
-        self._table = ValueTable()
         self._num_kept = 0
         self._ids = np.zeros(0, np.int32)  # of each text of the table, then that of UNKNOWN and of BLANK
+
+    @cached_property
+    def _table(self):
+        from rectrain.data.values import ValueTable  # loads numba, which takes a third of a second
+
+        return ValueTable()
 
     def observe(self, text: pa.Array, counts: np.ndarray | None = None):
         """string (N,); each stands for one row, or for `counts` rows, int64 (N,)."""
