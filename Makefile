@@ -40,7 +40,7 @@ bench: $(INSTALLED)  ## Compare the speed with Keras, FuxiCTR and TorchRec (SCRA
 	PYTHON=$(PYTHON) scripts/peers/install.sh $(SCRATCH)/venvs
 	$(BIN)/python scripts/bench_peers.py --scratch $(SCRATCH) --rounds $(ROUNDS)
 
-bench-criteo: $(INSTALLED)  ## Repeat docs/benchmarks.md: ROWS=raw Criteo rows, THEIRS=predictions of another framework (npz)
+bench-criteo: $(INSTALLED)  ## Pair the models on real rows with another framework: ROWS=raw Criteo rows, THEIRS=predictions of another framework (npz)
 	$(BIN)/python scripts/bench_criteo_110k.py $(ROWS) $(THEIRS)
 
 clean:  ## Remove .venv, caches and everything that runs have written

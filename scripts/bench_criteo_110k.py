@@ -102,5 +102,5 @@ def interval(metric, labels, ours: list[np.ndarray], theirs: list[np.ndarray], *
 
 if __name__ == "__main__":
     if len(sys.argv) < 3:
-        sys.exit(f"usage: make bench ROWS=train_110k.tsv.gz THEIRS=predictions.npz\n\n{__doc__}")
+        sys.exit(f"usage: make bench-criteo ROWS=train_110k.tsv.gz THEIRS=predictions.npz\n\n{__doc__}")
     main(sys.argv[1], sys.argv[2], sys.argv[3:])

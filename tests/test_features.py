@@ -1,5 +1,9 @@
 """Feature layers against their NumPy twins."""
 
+import subprocess
+import sys
+from pathlib import Path
+
 import keras
 import numpy as np
 import pytest
@@ -8,8 +12,9 @@ import tensorflow as tf
 from rectrain.errors import InputError
 from rectrain.features.embedding import FieldEmbeddings, flat_features
 from rectrain.features.inputs import packed_inputs
-from rectrain.features.linear import LinearTerms
-from rectrain.features.tables import average_valid
+from rectrain.features.linear import LinearTerms, fields_and_linear, first_order_tables_apart
+from rectrain.features.tables import average_valid, look_up
+from rectrain.optimizers.gradients import merge_duplicates
 from rectrain.schema import Schema
 from tests import samples
 from tests.reference import features as reference
@@ -130,3 +135,90 @@ def test_linear_weights_start_at_zero():
 def test_wrong_sizes_are_refused_by_key(width, stddev, key):
     with pytest.raises(InputError, match=f"model.{key}"):
         FieldEmbeddings(samples.schema(), width=width, stddev=stddev, numeric=True)
+
+
+@each_size
+@each_schema
+@pytest.mark.parametrize("apart", [False, True])
+def test_fields_and_first_order_logit_match_numpy_in_one_table_and_in_two(schema, rows, apart):
+    inputs = packed_inputs(schema)
+    with first_order_tables_apart(apart):
+        fields, linear = fields_and_linear(schema, inputs, width=3, stddev=0.01, numeric=True)
+    model = keras.Model(inputs, {"fields": fields, "linear": linear})
+    weights = set_random_weights(model, seed=5)
+    batch = samples.batch(schema, rows, seed=rows)
+    for training in (False, True):
+        received = model(batch, training=training)
+        expected = reference.linear_terms(weights, schema, batch)
+        np.testing.assert_allclose(received["linear"], expected, rtol=1e-5, atol=1e-5)
+        if rows:
+            expected = reference.field_embeddings(weights, schema, batch, numeric=True)
+            np.testing.assert_allclose(received["fields"], expected, rtol=1e-5, atol=1e-6)
+
+
+def test_one_table_holds_vectors_and_first_order_weights_unless_they_are_kept_apart():
+    schema = samples.schema()
+    shapes = {}
+    for apart in (False, True):
+        inputs = packed_inputs(schema)
+        with first_order_tables_apart(apart):
+            model = keras.Model(inputs, fields_and_linear(schema, inputs, width=3, stddev=0.1, numeric=True))
+        shapes[apart] = {w.path: tuple(w.shape) for w in model.weights if w.path.endswith("/table")}
+        if not apart:
+            assert not np.any(model.get_layer("embedding").table.numpy()[:, 3])  # first-order weights start at zero
+            assert np.all(model.get_layer("embedding").table.numpy()[:, :3])
+    assert shapes[False] == {"embedding/table": (21, 4), "linear/table": (11, 1)}
+    assert shapes[True] == {"embedding/table": (21, 3), "linear/table": (32, 1)}
+
+
+@pytest.mark.parametrize("width", [1, 16, 33, 70])
+def test_a_look_up_and_its_gradient_are_those_of_plain_indexing(width):
+    rng = np.random.default_rng(0)
+    table = keras.Variable(rng.normal(size=(9, width)).astype("float32"))
+    ids, upstream = rng.integers(0, 9, (5, 4)).astype("int32"), rng.normal(size=(5, 4, width)).astype("float32")
+
+    @tf.function(autograph=False)
+    def gradient():
+        with tf.GradientTape() as tape:
+            rows = look_up(table, tf.constant(ids), training=True)
+            loss = tf.reduce_sum(rows * upstream)
+        found = tape.gradient(loss, table.value)
+        assert merge_duplicates(found, table) is found  # the graph proves that its rows are distinct
+        return rows, found.values, found.indices
+
+    rows, values, indices = gradient()
+    np.testing.assert_array_equal(rows, table.numpy()[ids])
+    np.testing.assert_array_equal(look_up(table, tf.constant(ids), training=False), table.numpy()[ids])
+    expected = np.zeros((9, width))
+    np.add.at(expected, ids.ravel(), upstream.reshape(-1, width))
+    assert sorted(indices.numpy().tolist()) == sorted(set(ids.ravel().tolist()))
+    np.testing.assert_allclose(values, expected[indices.numpy()], rtol=1e-5, atol=1e-5)
+
+
+def check_mirrored_look_up():
+    """Runs in a process of its own: logical devices cannot be changed once TensorFlow has started."""
+    cpu = tf.config.list_physical_devices("CPU")[0]
+    tf.config.set_logical_device_configuration(cpu, [tf.config.LogicalDeviceConfiguration()] * 2)
+    strategy = tf.distribute.MirroredStrategy(["/cpu:0", "/cpu:1"])
+    with strategy.scope():
+        table = keras.Variable(np.arange(22.0, dtype="float32").reshape(11, 2), name="table")
+
+    @tf.function(autograph=False)
+    def gradients():
+        def replica():
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_sum(look_up(table, tf.constant([3, 1, 3]), training=True) ** 2)
+            return tape.gradient(loss, table.value)
+
+        return strategy.experimental_local_results(strategy.run(replica))
+
+    for found in gradients():
+        assert found.indices.numpy().tolist() == [3, 1]
+        np.testing.assert_allclose(found.values, [[24, 28], [4, 6]])
+    operations = gradients.get_concrete_function().graph.get_operations()
+    assert not [op for op in operations if op.type == "ReadVariableOp" and op.outputs[0].shape == table.shape]
+
+
+def test_a_mirrored_table_is_read_row_by_row_from_each_replicas_own_copy():
+    code = "from tests.test_features import check_mirrored_look_up; check_mirrored_look_up()"
+    subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], check=True)

@@ -11,6 +11,7 @@ import tensorflow as tf
 from omegaconf import OmegaConf
 
 from rectrain.errors import InputError
+from rectrain.features.linear import first_order_tables_apart
 from rectrain.schema import Categorical, Schema
 from tests import samples
 from tests.reference import models as reference
@@ -80,9 +81,11 @@ def set_policy():
 
 @each_variant
 @pytest.mark.parametrize("kinds", SCHEMAS)
-def test_logits_match_numpy(name, changed, kinds):
+@pytest.mark.parametrize("apart", [False, True])
+def test_logits_match_numpy(name, changed, kinds, apart):
     schema = SCHEMAS[kinds]
-    model = build(name, schema, **changed)
+    with first_order_tables_apart(apart):
+        model = build(name, schema, **changed)
     weights = set_random_weights(model, seed=1)
     for rows in (0, 1, 6):
         batch = samples.batch(schema, rows, seed=rows)

@@ -83,8 +83,13 @@ class TouchedRowsOptimizer(keras.optimizers.Optimizer):
             for state, value_UD in zip(states, values, strict=True):
                 state.scatter_update(tf.IndexedSlices(value_UD, rows))
         else:
-            for state, value in zip(states, self.rule(gradient, *states, **settings), strict=True):
-                state.assign(value)
+            self.update_dense(gradient, states, **settings)
+
+    def update_dense(self, gradient, states: list[tf.Variable], *, learning_rate, path: str):
+        """Moves a whole weight and its slots; a subclass may have a kernel that does it in one pass."""
+        values = self.rule(gradient, *states, learning_rate=learning_rate, path=path)
+        for state, value in zip(states, values, strict=True):
+            state.assign(value)
 
     def named_state(self) -> dict[str, tf.Variable]:
         """{"iteration" or "<weight>/<slot>": variable}, names that depend on nothing else the process has built."""
