@@ -12,7 +12,7 @@ from tests.samples import CONFIGS
 
 def test_names_are_the_files_that_define_build():
     assert registry.names("models") == ["autoint", "dcn", "dcn_v2", "deepfm", "fm", "lr", "wide_deep"]
-    assert registry.names("optimizers") == ["adagrad", "adam", "ftrl", "lazy_adam", "sgd"]
+    assert registry.names("optimizers") == ["adagrad", "adam", "ftrl", "lazy_adam", "rowwise_adagrad", "sgd"]
     assert registry.names("data/readers", "read") == ["csv", "parquet"]
 
 

@@ -101,10 +101,8 @@ class Features:
         packed: dict[str, Column] = {}
         categorical = (*self.categorical, *self.crosses)
         if categorical:
-            packed["categorical"] = np.empty((block.num_rows, len(categorical)), np.int32)
-            on_each(
-                lambda i: self._encode_ids(block, categorical[i], packed["categorical"][:, i]), range(len(categorical))
-            )
+            matrix = packed["categorical"] = np.empty((block.num_rows, len(categorical)), np.int32)
+            on_each(lambda i: self._encode_ids(block, categorical[i], matrix[:, i]), range(len(categorical)))
         if self.numeric:
             packed["numeric"] = np.stack(on_each(lambda f: f.values(block), self.numeric), axis=1)
         for feature in self.multi_valued:

@@ -61,8 +61,15 @@ def look_up(table: keras.Variable, ids, *, training: bool):
 
 
 def _gather(table: keras.Variable, ids):
-    """A sparse read of the replica's own copy; tf.gather would read a mirrored variable as a whole."""
-    return table.value.sparse_read(ids)
+    return _own_copy(table.value).sparse_read(ids)
+
+
+def _own_copy(variable: tf.Variable) -> tf.Variable:
+    """The replica's copy of a mirrored variable, which has no sparse read itself: tf.gather would read it whole."""
+    copies = tf.distribute.get_strategy().experimental_local_results(variable)
+    if tf.distribute.in_cross_replica_context():  # a layer is being built
+        return copies[0]
+    return next(copy for copy in copies if copy.handle is variable.handle)
 
 
 @tf.custom_gradient
