@@ -6,14 +6,16 @@ A batch is a dict of packed tensors:
     numeric      float32 (B, N)   transformed values, one column a numeric feature
     <name>       int32 (B, T)     rows of the fused table, one tensor a multi-valued feature
     <name>_valid bool (B, T)      True where a value is real
+    <history>_<step> int32 (B, T) rows of the fused table, one tensor for each kind of step of a history
+    <history>_valid  bool (B, T)  True where a step is real: the first ones, oldest first; T is the longest of the batch
     labels       float32 (B, K)   0 or 1, one column a label
     weight       float32 (B,)     example weight, 1 where the dataset has none
     group        int64 (B,)       hash of the group, 0 for none; absent where the dataset has no groups
     time         float64 (B,)     absent where the dataset has no times
 
 All features share one numbering of table rows: feature f owns the rows offset .. offset + num_rows - 1, the first of
-which stands for "missing" (for a multi-valued feature: padding). Hand-made crosses come last, so that the tables of
-models that do not use them can simply end earlier.
+which stands for "missing" (for a multi-valued feature and a step: padding). A step that names a feature shares its
+rows. Hand-made crosses come last, so that the tables of models that do not use them can simply end earlier.
 """
 
 import dataclasses
@@ -50,6 +52,30 @@ class MultiValued:
 
 
 @dataclass(frozen=True)
+class Step:
+    """One kind of thing that each step of a history carries, such as its item."""
+
+    name: str
+    feature: str | None  # the categorical feature it is compared with, whose rows it shares; None: rows of its own
+    num_rows: int
+    offset: int
+
+
+@dataclass(frozen=True)
+class History:
+    """What a user did before the row's time.
+
+    role: "short": the newest steps; "long": as well, but many more, for models that search among them; "hits": the
+    newest steps that have the category of the row's item.
+    """
+
+    name: str
+    role: str
+    max_length: int
+    steps: tuple[Step, ...]  # the item first; those that share a feature's rows before the others (gap, action)
+
+
+@dataclass(frozen=True)
 class Schema:
     """Features in the column order of the packed batch."""
 
@@ -59,11 +85,13 @@ class Schema:
     multi_valued: tuple[MultiValued, ...]
     crosses: tuple[Categorical, ...]  # the last columns of `categorical` in the batch; only linear parts read them
     labels: tuple[str, ...]  # task names
+    histories: tuple[History, ...] = ()
 
     @property
     def num_embedding_rows(self) -> int:
         """Rows of the fused table without the crosses."""
-        return sum(f.num_rows for f in self.categorical) + sum(f.num_rows for f in self.multi_valued)
+        steps = [step for history in self.histories for step in history.steps]
+        return max((f.offset + f.num_rows for f in (*self.categorical, *self.multi_valued, *steps)), default=0)
 
     @property
     def num_linear_rows(self) -> int:
@@ -86,7 +114,15 @@ class Schema:
             multi_valued=tuple(MultiValued(**f) for f in raw["multi_valued"]),
             crosses=tuple(Categorical(**f) for f in raw["crosses"]),
             labels=tuple(raw["labels"]),
+            histories=tuple(
+                History(h["name"], h["role"], h["max_length"], tuple(Step(**step) for step in h["steps"]))
+                for h in raw["histories"]
+            ),
         )
+
+    def history(self, role: str) -> History | None:
+        """The first history of that role."""
+        return next((h for h in self.histories if h.role == role), None)
 
     @staticmethod
     def read(path: Path) -> "Schema":

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
-# One virtual environment per peer, from PyPI, CPU builds only (about 5 GB); what is there already stays.
+# One virtual environment per peer, from PyPI (some GB); what is there already stays.
 #     scripts/peers/install.sh [FOLDER, default build/peers/venvs]
 set -euo pipefail
 folder=${1:-$(dirname "$0")/../../build/peers/venvs}
-torch="--extra-index-url https://download.pytorch.org/whl/cpu torch==2.13.0+cpu"
+torch="torch==2.13.0"
 
 install() {  # name, then the arguments of each call of pip
   local venv=$folder/$1
