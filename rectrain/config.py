@@ -74,7 +74,66 @@ class MultiValuedConfig:
     hash_buckets: Count | None = None
 
 
-FeatureConfig = CategoricalConfig | NumericConfig | MultiValuedConfig
+@dataclass(frozen=True)
+class SequenceConfig:
+    """A history that arrives ready-made: list columns of equal lengths, oldest value first."""
+
+    columns: list[str]
+    shares: list[str]  # for each of them the categorical column whose vocabulary and table it shares
+    type: Literal["sequence"] = "sequence"
+    separator: str = "|"
+    max_length: Count = 50  # values kept of one cell, from its end
+
+
+FeatureConfig = CategoricalConfig | NumericConfig | MultiValuedConfig | SequenceConfig
+
+
+@dataclass(frozen=True)
+class Condition:
+    """Which rows of a log are meant, by one of their columns: a number of at least so much, or one of some texts."""
+
+    column: str
+    at_least: float | None = None
+    one_of: list[str] | None = None
+
+    def __post_init__(self):
+        if (self.at_least is None) == (self.one_of is None):
+            raise InputError(
+                f"a condition on column {self.column!r} needs either at_least (a number) or one_of (a list of texts), "
+                "as in data.labels.like={column: rating, at_least: 4}."
+            )
+
+
+@dataclass(frozen=True)
+class HistoryConfig:
+    """The rows are a log: what a row's user did before its time, read from the same log."""
+
+    user: str  # column: whose history
+    steps: list[str]  # categorical columns that each step carries in the tables they have, the item first
+    action: str | None = None  # column of the type or the strength of an action; its values get rows of their own
+    where: Condition | None = None  # which rows enter histories; null: all
+    gaps: bool = True  # whether a step carries the bucket of its time gap to the row
+    by: str | None = None  # categorical or multi-valued column that a step and the row have in common to be a hit
+    max_length: Count = 50  # newest steps of the short history
+    long_length: Count | None = None  # newest steps of the long history; null: there is none
+    hits_length: Count | None = None  # newest hits; null: none
+
+    def __post_init__(self):
+        if (self.hits_length is None) != (self.by is None):
+            raise InputError(
+                "data.history.by and data.history.hits_length go together: the column that makes a step a hit, and how "
+                f"many of them are kept; received {self.by!r} and {self.hits_length}."
+            )
+
+
+@dataclass(frozen=True)
+class NegativesConfig:
+    """Rows with label 0 for a log of what happened: the same user and time with an item that the user never has."""
+
+    columns: list[str]  # features of the item, its key first: what a negative has of its own
+    per_positive: Count = 1
+    power: NotNegative = 0.0  # P(item) ~ its count in the training split ** power; 0: all items alike
+    seed: Annotated[int, Range(0)] = 0
 
 
 @dataclass(frozen=True)
@@ -99,12 +158,12 @@ class TimeConfig:
 class SplitConfig:
     """Which row belongs to train, valid and test."""
 
-    by: Literal["order", "random", "hash", "time", "files"]
+    by: Literal["order", "random", "hash", "time", "last", "files"]
     train: Fraction
     valid: Fraction
     test: Fraction
     seed: Annotated[int, Range(0)]  # random
-    column: str | None  # hash: rows of equal value stay together
+    column: str | None  # hash: rows of equal value stay together; last: whose last rows are meant
     valid_from: str | float | None  # time: first moment of valid and test, as written in the column; null: by fractions
     test_from: str | float | None
     files: dict[str, str | list[str]] | None  # files: {train: ..., valid: ..., test: ...}, paths or globs
@@ -118,6 +177,8 @@ class SplitConfig:
             )
         if self.by == "hash" and self.column is None:
             raise InputError("data.split.by=hash needs data.split.column, the key whose rows stay together.")
+        if self.by == "last" and self.column is None:
+            raise InputError("data.split.by=last needs data.split.column, the user whose last rows are set aside.")
         if self.by != "files" and self.files is not None:
             raise InputError(f"data.split.files is for data.split.by=files; received data.split.by={self.by}.")
         if self.by == "files" and not self.files:
@@ -133,6 +194,7 @@ class SampleConfig:
     layout: str
     rows: Count
     seed: int
+    truth: str | None = None  # what the labels depend on, where a layout has several; null: it has one
 
 
 @dataclass(frozen=True)
@@ -144,13 +206,16 @@ class DataConfig:
     files: str | list[str] | None  # paths, globs or folders; a missing one is an error
     prepared_dir: str
     format: FormatConfig
-    labels: dict[str, str]  # task -> column
+    labels: dict[str, str | Condition | None]  # task -> column of 0 and 1; or when it is 1; null: 1 in each row
+    rows: Condition | None  # which rows of a log are rows of the data set; null: all
     weight: str | None  # column of example weights
     group: str | None  # column whose rows are ranked against each other (GAUC)
     time: TimeConfig | None
     features: dict[str, FeatureConfig]
     crosses: list[list[str]]  # pairs (or more) of categorical columns, hashed together; the linear part reads them
     cross_buckets: Count
+    history: HistoryConfig | None
+    negatives: NegativesConfig | None
     split: SplitConfig
     sample: SampleConfig | None
 
@@ -319,6 +384,8 @@ def _parse_union(kind, value, key):
     members = [m for m in members if m is not type(None)]
     if all(dataclasses.is_dataclass(m) for m in members) and len(members) > 1:
         return _parse_by_type(members, value, key)
+    if isinstance(value, dict):  # what is wrong in it is said better by the section it was meant to be
+        members = [m for m in members if dataclasses.is_dataclass(m)] or members
     for member in members:
         try:
             return parse(member, value, key)

@@ -19,6 +19,12 @@ def names(room: str, function: str = "build") -> list[str]:
     return sorted(p.stem for p in (_ROOT / room).glob("*.py") if _find(p, function) is not None)
 
 
+def functions(room: str, name: str) -> list[str]:
+    """Those that rectrain/<room>/<name>.py defines."""
+    tree = ast.parse((_ROOT / room / f"{name}.py").read_text(encoding="utf-8"))
+    return [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+
+
 def load(room: str, name: str, function: str = "build"):
     """The function itself; imports its module."""
     return getattr(importlib.import_module(f"rectrain.{room.replace('/', '.')}.{name}"), function)

@@ -12,6 +12,7 @@ A batch is a dict of packed tensors:
     weight       float32 (B,)     example weight, 1 where the dataset has none
     group        int64 (B,)       hash of the group, 0 for none; absent where the dataset has no groups
     time         float64 (B,)     absent where the dataset has no times
+    history      int32 (B, 2)     user and position in the history store; absent where the dataset has none
 
 All features share one numbering of table rows: feature f owns the rows offset .. offset + num_rows - 1, the first of
 which stands for "missing" (for a multi-valued feature and a step: padding). A step that names a feature shares its
@@ -22,6 +23,12 @@ import dataclasses
 import json
 from dataclasses import dataclass
 from pathlib import Path
+
+HISTORY = "history"
+
+# Buckets of the time from a step to the row: 0 padding, 1 negative, 2 zero, 3 + k from 2^k up to 2^(k + 1) seconds; the
+# first of these takes all shorter times, the last one all longer ones.
+NUM_GAPS = 35
 
 
 @dataclass(frozen=True)
@@ -73,6 +80,7 @@ class History:
     role: str
     max_length: int
     steps: tuple[Step, ...]  # the item first; those that share a feature's rows before the others (gap, action)
+    from_log: bool = True  # read from the history store; False: list columns of the row
 
 
 @dataclass(frozen=True)
@@ -86,12 +94,14 @@ class Schema:
     crosses: tuple[Categorical, ...]  # the last columns of `categorical` in the batch; only linear parts read them
     labels: tuple[str, ...]  # task names
     histories: tuple[History, ...] = ()
+    hits_by: str | None = None  # the categorical or multi-valued feature that a hit has in common with the row
 
     @property
     def num_embedding_rows(self) -> int:
         """Rows of the fused table without the crosses."""
-        steps = [step for history in self.histories for step in history.steps]
-        return max((f.offset + f.num_rows for f in (*self.categorical, *self.multi_valued, *steps)), default=0)
+        tables: list[Categorical | MultiValued | Step] = [*self.categorical, *self.multi_valued]
+        tables += [step for history in self.histories for step in history.steps]
+        return max((table.offset + table.num_rows for table in tables), default=0)
 
     @property
     def num_linear_rows(self) -> int:
@@ -115,10 +125,25 @@ class Schema:
             crosses=tuple(Categorical(**f) for f in raw["crosses"]),
             labels=tuple(raw["labels"]),
             histories=tuple(
-                History(h["name"], h["role"], h["max_length"], tuple(Step(**step) for step in h["steps"]))
-                for h in raw["histories"]
+                History(**{**history, "steps": tuple(Step(**step) for step in history["steps"])})
+                for history in raw["histories"]
             ),
+            hits_by=raw["hits_by"],
         )
+
+    def with_lengths(self, lengths: dict[str, int | None]) -> "Schema":
+        """The same with other lengths of the histories from the log, by role; None: without that one.
+
+        A role that is not there takes its steps from the others, which have the same.
+        """
+        from_log = [h for h in self.histories if h.from_log]
+        names = {"short": HISTORY, "long": "long", "hits": "hits"}
+        changed = [
+            History(names[role], role, length, from_log[0].steps)
+            for role, length in lengths.items()
+            if length is not None
+        ]
+        return dataclasses.replace(self, histories=(*changed, *(h for h in self.histories if not h.from_log)))
 
     def history(self, role: str) -> History | None:
         """The first history of that role."""

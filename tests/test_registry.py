@@ -11,9 +11,11 @@ from tests.samples import CONFIGS
 
 
 def test_names_are_the_files_that_define_build():
-    assert registry.names("models") == ["autoint", "dcn", "dcn_v2", "deepfm", "fm", "lr", "wide_deep"]
+    crossing = ["autoint", "dcn", "dcn_v2", "deepfm", "fm", "lr", "wide_deep"]
+    sequences = ["din", "din_self_attention", "pooled_dnn", "sim_hard", "sim_soft"]
+    assert registry.names("models") == sorted([*crossing, *sequences])
     assert registry.names("optimizers") == ["adagrad", "adam", "ftrl", "lazy_adam", "rowwise_adagrad", "sgd"]
-    assert registry.names("data/readers", "read") == ["csv", "parquet"]
+    assert registry.names("data/readers", "read") == ["amazon", "csv", "movielens", "parquet"]
 
 
 def test_types_read_from_the_source_are_those_of_the_function():

@@ -16,6 +16,9 @@ SPLIT = SplitConfig(
 )
 SAMPLE = SampleConfig(layout="criteo", rows=50, seed=3)
 DATA = DataConfig(
+    rows=None,
+    history=None,
+    negatives=None,
     name="clicks",
     source="auto",
     folder="data/clicks",

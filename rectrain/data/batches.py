@@ -1,24 +1,30 @@
 """Prepared parquet -> packed batches.
 
 The way of a row: row groups are read in a seeded order, scattered over a window of about `shuffle_rows` rows, and cut
-into batches by TensorFlow. Python runs once a row group, never once a row; the next window, that of the next epoch too,
-is made ready while the device works on the present one. The order is a pure function of (seed, epoch).
+into batches by TensorFlow; histories are read from their store as a batch is cut. Python runs once a row group and once
+a batch, never once a row; the next window, that of the next epoch too, is made ready while the device works on the
+present one. The order is a pure function of (seed, epoch).
 """
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from rectrain.schema import MultiValued, Schema
+from rectrain.schema import Schema
+
+if TYPE_CHECKING:
+    from rectrain.data.history_views import HistoryViews
 
 Rows = dict[str, np.ndarray]  # packed columns of equal length
 
 _PREFETCHED_BATCHES = 8
+_HISTORY_THREADS = 2
 
 
 @dataclass(frozen=True)
@@ -47,12 +53,20 @@ def row_groups(shards: list[Path]) -> list[RowGroup]:
     return groups
 
 
-def batches(schema: Schema, shards: list[Path], batch_size: int, shuffle: Shuffle | None = None, skip: int = 0):
+def batches(
+    schema: Schema,
+    shards: list[Path],
+    batch_size: int,
+    shuffle: Shuffle | None = None,
+    skip: int = 0,
+    views: "HistoryViews | None" = None,
+):
     """The rows of a split, each once an epoch, as a tf.data.Dataset of packed batches; an epoch's last may be short.
 
     Args:
         shuffle: None keeps the order of the files, for one epoch.
         skip: batches to leave out at the start, which continues an epoch at that batch.
+        views: the histories that are read; None: none.
     """
     import tensorflow as tf
 
@@ -71,7 +85,29 @@ def batches(schema: Schema, shards: list[Path], batch_size: int, shuffle: Shuffl
         for name, column in _empty_rows(schema, groups).items()
     }
     dataset = tf.data.Dataset.from_generator(windows, output_signature=signature)
-    return dataset.prefetch(1).flat_map(cut).prefetch(_PREFETCHED_BATCHES)
+    dataset = dataset.prefetch(1).flat_map(cut)
+    if views is not None:
+        dataset = dataset.map(lambda batch: _with_histories(batch, views), num_parallel_calls=_HISTORY_THREADS)
+    return dataset.prefetch(_PREFETCHED_BATCHES)
+
+
+def _with_histories(batch: dict, views: "HistoryViews") -> dict:
+    """The batch with the steps of its rows' histories, (B, T) each; T differs from batch to batch."""
+    import tensorflow as tf
+
+    names, kinds = list(batch), {}
+    for history in views.histories:
+        kinds |= {f"{history.name}_{step.name}": tf.int32 for step in history.steps}
+        kinds[f"{history.name}_valid"] = tf.bool
+
+    def read(*columns):
+        found = views.read(dict(zip(names, columns, strict=True)))
+        return [found[name] for name in kinds]
+
+    found = tf.numpy_function(read, [batch[name] for name in names], list(kinds.values()))
+    for tensor in found:
+        tensor.set_shape((None, None))
+    return {**batch, **dict(zip(kinds, found, strict=True))}
 
 
 def _epochs(schema: Schema, groups: list[RowGroup], batch_size: int, shuffle: Shuffle | None) -> Iterator[Rows]:
@@ -140,12 +176,13 @@ def _empty_rows(schema: Schema, groups: list[RowGroup]) -> Rows:
 
 
 def _packed(schema: Schema, table: pa.Table) -> Rows:
-    multi_valued = {f.name: f for f in schema.multi_valued}
+    ragged = _ragged_columns(schema)
     rows: Rows = {}
     for name in table.column_names:
         column = table[name].combine_chunks()
-        if name in multi_valued:
-            rows[name], rows[f"{name}_valid"] = _padded(column, multi_valued[name])
+        if name in ragged:
+            valid, *place = ragged[name]
+            rows[name], rows[valid] = _padded(column, *place)
         elif pa.types.is_fixed_size_list(column.type):
             rows[name] = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size)
         else:
@@ -154,9 +191,19 @@ def _packed(schema: Schema, table: pa.Table) -> Rows:
     return rows
 
 
-def _padded(column: pa.ListArray, feature: MultiValued) -> tuple[np.ndarray, np.ndarray]:
-    """Ragged lists as (ids, valid), both (rows, max_length)."""
-    valid = np.arange(feature.max_length) < np.diff(column.offsets.to_numpy())[:, None]
-    ids = np.full(valid.shape, feature.offset, "int32")
+def _ragged_columns(schema: Schema) -> dict[str, tuple[str, int, int]]:
+    """Name of each list column -> (name of its `valid`, width, id of padding)."""
+    ragged = {f.name: (f"{f.name}_valid", f.max_length, f.offset) for f in schema.multi_valued}
+    for history in schema.histories:
+        if not history.from_log:
+            valid = f"{history.name}_valid"
+            ragged |= {f"{history.name}_{s.name}": (valid, history.max_length, s.offset) for s in history.steps}
+    return ragged
+
+
+def _padded(column: pa.ListArray, width: int, padding: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ragged lists as (ids, valid), both (rows, width)."""
+    valid = np.arange(width) < np.diff(column.offsets.to_numpy())[:, None]
+    ids = np.full(valid.shape, padding, "int32")
     ids[valid] = column.flatten().to_numpy(zero_copy_only=False)
     return ids, valid

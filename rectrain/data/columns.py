@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rectrain.config import DataConfig
+from rectrain.config import Condition, DataConfig
 from rectrain.data.blocks import Block
 from rectrain.data.vocab import blank_as_null
 from rectrain.errors import InputError, did_you_mean
@@ -24,18 +24,36 @@ class Want:
 
 
 def special_columns(data: DataConfig) -> list[Want]:
-    """Everything but features: labels, weight, group, time and the key of a split by hash."""
-    wants = [Want(column, "number", f"data.labels.{task}") for task, column in data.labels.items()]
+    """Everything but features: labels, conditions, weight, group, time, user, and the key of a split."""
+    wants = [_label(label, f"data.labels.{task}") for task, label in data.labels.items() if label is not None]
+    wants += [condition_column(c, key) for c, key in _conditions(data) if c is not None]
     if data.weight is not None:
         wants.append(Want(data.weight, "number", "data.weight"))
     if data.group is not None:
         wants.append(Want(data.group, "text", "data.group"))
+    if data.history is not None:
+        wants.append(Want(data.history.user, "text", "data.history.user"))
     if data.time is not None:
         wants.append(Want(data.time.column, "number" if data.time.format is None else "text", "data.time.column"))
-    if data.split.by == "hash":
+    if data.split.by in ("hash", "last"):
         assert data.split.column is not None
         wants.append(Want(data.split.column, "text", "data.split.column"))
     return wants
+
+
+def _label(label: str | Condition, key: str) -> Want:
+    return condition_column(label, key) if isinstance(label, Condition) else Want(label, "number", key)
+
+
+def _conditions(data: DataConfig):
+    yield data.rows, "data.rows"
+    if data.history is not None:
+        yield data.history.where, "data.history.where"
+
+
+def condition_column(condition: Condition, key: str) -> Want:
+    """The column that a condition reads."""
+    return Want(condition.column, "text" if condition.at_least is None else "number", key)
 
 
 def check_header(wants: list[Want], header: list[str], path: Path):

@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rectrain.config import CategoricalConfig, MultiValuedConfig, NumericConfig
+from rectrain.config import CategoricalConfig, MultiValuedConfig, NumericConfig, SequenceConfig
 from rectrain.data import statistics, transforms
 from rectrain.data.blocks import Block
 from rectrain.data.columns import Want, numbers, texts, unexpected
-from rectrain.data.vocab import HashBuckets, Vocabulary, hash_bucket, is_null, spread
+from rectrain.data.vocab import HashBuckets, Vocabulary, blank_as_null, hash_bucket, is_null, spread
 from rectrain.errors import InputError
 
 _CROSS_SEPARATOR = "\x1f"
@@ -28,25 +28,28 @@ class Text:
 
     def __init__(self, column: str, key: str, config: CategoricalConfig):
         self.name, self.want = column, Want(column, "text", f"{key}.columns")
-        self._encoder = _text_encoder(column, key, config)
+        self.encoder = _text_encoder(column, key, config)
+        self.sharers: list[Sequence] = []  # whose values count as well
 
     def observe(self, block: Block):
-        self._encoder.observe(block.columns[self.name])
+        self.encoder.observe(block.columns[self.name])
+        for sequence in self.sharers:
+            self.encoder.observe(sequence.values(block)[0])
 
     def finish(self, folder: Path):
-        self._encoder.finish(folder)
+        self.encoder.finish(folder)
 
     @property
     def num_rows(self) -> int:
-        return self._encoder.num_rows
+        return self.encoder.num_rows
 
     @property
     def encoding(self) -> dict:
-        return self._encoder.encoding
+        return self.encoder.encoding
 
     def ids(self, block: Block) -> np.ndarray:
         """int (N,)."""
-        return self._encoder.ids(block.columns[self.name])
+        return self.encoder.ids(block.columns[self.name])
 
 
 class LogSquare:
@@ -155,12 +158,9 @@ class MultiValued:
 
     def _items(self, block: Block) -> tuple[pa.Array, np.ndarray]:
         """The values that are kept, string (M,), and how many of them each row has, int (N,)."""
-        lists = block.columns[self.name]
-        if pa.types.is_string(lists.type):
-            lists = pc.split_pattern(lists, self._separator)
-        items = pc.list_flatten(lists)
+        items, rows = _split(block.columns[self.name], self._separator)
         filled = pc.fill_null(pc.not_equal(items, ""), False)
-        rows = pc.list_parent_indices(lists).filter(filled).to_numpy(zero_copy_only=False)
+        rows = rows[filled.to_numpy(zero_copy_only=False)]
         position = np.arange(rows.size) - np.searchsorted(rows, rows)  # within its row
         kept = position < self.max_length
         return items.filter(filled).filter(pa.array(kept)), np.bincount(rows[kept], minlength=block.num_rows)
@@ -185,6 +185,35 @@ class MultiValued:
         return self._encoder.ids(items), lengths
 
 
+class Sequence:
+    """A list column that is one kind of step of a ready-made history; it shares the ids of a categorical feature."""
+
+    def __init__(self, column: str, key: str, config: SequenceConfig, owner: Text):
+        if config.separator == "":
+            raise InputError(f"{key}.separator='': expected at least one character.")
+        self.name, self.want = column, Want(column, "list", f"{key}.columns")
+        self.owner, self._max_length, self._separator = owner, config.max_length, config.separator
+        owner.sharers.append(self)
+
+    def observe(self, block: Block):
+        """Its owner does."""
+
+    def finish(self, folder: Path):
+        """Its owner does."""
+
+    def values(self, block: Block) -> tuple[pa.Array, np.ndarray]:
+        """The newest values of each row, string (M,), and how many each row has, int (N,); a blank one is a step."""
+        items, rows = _split(block.columns[self.name], self._separator)
+        from_end = np.searchsorted(rows, rows, side="right") - np.arange(rows.size)
+        kept = from_end <= self._max_length
+        return items.filter(pa.array(kept)), np.bincount(rows[kept], minlength=block.num_rows)
+
+    def ids(self, block: Block) -> tuple[np.ndarray, np.ndarray]:
+        """Ids of all rows one after the other, int (M,), and how many each row has, int (N,)."""
+        values, lengths = self.values(block)
+        return self.owner.encoder.ids(values), lengths
+
+
 class Cross:
     """The raw texts of several categorical columns joined and hashed; nothing to fit. 0 where all are missing."""
 
@@ -199,6 +228,13 @@ class Cross:
         joined = pc.binary_join_element_wise(*parts, _CROSS_SEPARATOR, null_handling="replace", null_replacement="")
         all_missing = np.logical_and.reduce([is_null(part) for part in parts])
         return np.where(all_missing, 0, hash_bucket(joined, self._buckets))
+
+
+def _split(cells: pa.Array, separator: str) -> tuple[pa.Array, np.ndarray]:
+    """All values of all cells, string (M,), and the row of each, int (M,); a blank cell has none."""
+    if pa.types.is_string(cells.type):
+        cells = pc.split_pattern(blank_as_null(cells), separator)
+    return pc.list_flatten(cells), pc.list_parent_indices(cells).to_numpy(zero_copy_only=False)
 
 
 def _text_encoder(column: str, key: str, config: CategoricalConfig | MultiValuedConfig) -> Vocabulary | HashBuckets:

@@ -16,13 +16,14 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-from rectrain.config import DataConfig
+from rectrain.config import DataConfig, HistoryConfig
 from rectrain.errors import InputError
 from rectrain.schema import Schema
 
-FORMAT_VERSION = 2  # raise it when the same key would give other bytes
+FORMAT_VERSION = 3  # raise it when the same key would give other bytes
 MANIFEST = "manifest.json"
 SCHEMA = "schema.json"
+_LENGTHS = ("max_length", "long_length", "hits_length")  # of data.history
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,12 @@ class Prepared:
             raise _damaged(folder, f"{manifest['prepared_bytes']:,} bytes expected, {num_bytes(folder):,} found")
         return prepared
 
+    def with_lengths(self, history: HistoryConfig | None) -> "Prepared":
+        """The lengths of histories as this config has them: they decide what is read, not what is stored."""
+        if history is None:
+            return self
+        return dataclasses.replace(self, schema=self.schema.with_lengths(_lengths(history)))
+
     def shards(self, split: str) -> list[Path]:
         """Parquet files in the order of the rows; none where the split is absent."""
         return sorted(self.folder.glob(f"{split}-*.parquet"))
@@ -66,7 +73,7 @@ def num_bytes(folder: Path) -> int:
 
 
 def source_files(files: dict[str, list[Path]]) -> list[dict]:
-    """Path, size and time of change of each raw file, and the split it was named for ("all": any)."""
+    """Path, size and time of change of each raw file, and the split it was named for ("all": any, "beside": joined)."""
     found = []
     for split, paths in files.items():
         for path in paths:
@@ -77,22 +84,36 @@ def source_files(files: dict[str, list[Path]]) -> list[dict]:
     return found
 
 
-def key(data: DataConfig, files: dict[str, list[Path]]) -> dict:
-    """Everything that decides the bytes of the prepared dataset, as plain JSON values in a fixed order."""
+def key(data: DataConfig, files: dict[str, list[Path]], companions: list[Path]) -> dict:
+    """Everything that decides the bytes of the prepared dataset, as plain JSON values in a fixed order.
+
+    companions: files that the reader joins to the rows of `files`.
+    """
     parts = {
         "version": FORMAT_VERSION,
         "name": data.name,
         "format": dataclasses.asdict(data.format),
-        "labels": list(data.labels.items()),
+        "labels": [(task, _plain(label)) for task, label in data.labels.items()],
+        "rows": _plain(data.rows),
+        "history": None if data.history is None else {**_plain(data.history), **dict.fromkeys(_LENGTHS)},
+        "negatives": _plain(data.negatives),
         "weight": data.weight,
         "group": data.group,
-        "time": None if data.time is None else dataclasses.asdict(data.time),
+        "time": _plain(data.time),
         "features": [(name, dataclasses.asdict(group)) for name, group in data.features.items()],
         "crosses": [(columns, data.cross_buckets) for columns in data.crosses],
         "split": _split_key(data),
-        "sources": source_files(files),
+        "sources": source_files({**files, "beside": companions}),
     }
     return json.loads(json.dumps(parts))  # tuples become lists, as in the manifest
+
+
+def _plain(section):
+    return dataclasses.asdict(section) if dataclasses.is_dataclass(section) else section
+
+
+def _lengths(history: HistoryConfig) -> dict[str, int | None]:
+    return {"short": history.max_length, "long": history.long_length, "hits": history.hits_length}
 
 
 def _split_key(data):
@@ -104,6 +125,7 @@ def _split_key(data):
         "order": fractions,
         "random": (*fractions, "seed"),
         "hash": (*fractions, "column"),
+        "last": ("column",),
         "time": fractions if split.valid_from is None else moments,
         "files": (),
     }[split.by]

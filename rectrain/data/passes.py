@@ -26,6 +26,12 @@ class RawFiles:
         for path in self._paths():
             check_header(wants, column_names(path, self.format), path)
 
+    def companions(self) -> list[Path]:
+        """Files beside the raw ones that the reader joins to their rows."""
+        if "companions" not in registry.functions("data/readers", self.format.reader):
+            return []
+        return sorted({path for raw in self._paths() for path in self._reader("companions")(raw)})
+
     def count_rows(self) -> int:
         self.say(f"counting rows of {self._paths()[0]}{' and other files' if len(self._paths()) > 1 else ''}")
         count_rows = self._reader("count_rows")

@@ -7,15 +7,23 @@ from pathlib import Path
 import numpy as np
 
 from rectrain import schema
-from rectrain.config import DataConfig, FeatureConfig, NumericConfig
+from rectrain.config import (
+    CategoricalConfig,
+    Condition,
+    DataConfig,
+    FeatureConfig,
+    HistoryConfig,
+    NumericConfig,
+    SequenceConfig,
+)
 from rectrain.data.blocks import Block
-from rectrain.data.columns import Want
-from rectrain.data.features import Cross, LogSquare, MultiValued, Number, Quantile, Text
+from rectrain.data.columns import Want, unexpected
+from rectrain.data.features import Cross, LogSquare, MultiValued, Number, Quantile, Sequence, Text
 from rectrain.data.threads import on_each
 from rectrain.errors import InputError, did_you_mean
 
 _MAX_TABLE_ROWS = 2**31 - 1  # ids are int32
-_PACKED_NAMES = ("categorical", "numeric", "labels", "weight", "group", "time")
+_PACKED_NAMES = ("categorical", "numeric", "labels", "weight", "group", "time", "history", "long", "hits")
 
 
 Column = np.ndarray | tuple[np.ndarray, np.ndarray]
@@ -26,20 +34,30 @@ class Features:
         made = [
             _kind(config)(column, f"data.features.{group}", config)
             for group, config in data.features.items()
+            if not isinstance(config, SequenceConfig)
             for column in _checked(f"data.features.{group}", config).columns
         ]
-        self._singles = made
         self.categorical = [f for f in made if isinstance(f, Text | LogSquare | Quantile)]
+        self.sequences = {
+            group: _sequences(f"data.features.{group}", config, self.categorical)
+            for group, config in data.features.items()
+            if isinstance(config, SequenceConfig)
+        }
+        self._config = data
+        self.action = None if data.history is None else _action(data.history)
+        made += [sequence for group in self.sequences.values() for sequence in group]
+        self._singles = made
         self.numeric = [f for f in made if isinstance(f, Number)]
         self.multi_valued = [f for f in made if isinstance(f, MultiValued)]
-        _check_columns(data, self.wants())
+        _check_columns(data, [f.want for f in self._singles])
+        _check_log(data)
+        self._check_history()
         self.crosses = [_cross(columns, self.categorical, data.cross_buckets) for columns in data.crosses]
-        self._name, self._labels = data.name, tuple(data.labels)
         self._check_names()
 
     def _check_names(self):
         names = Counter(f.name for f in (*self._singles, *self.crosses))
-        taken = [*_PACKED_NAMES, *(f"{f.name}_valid" for f in self.multi_valued)]
+        taken = [*_PACKED_NAMES, *self.sequences, *(f"{f.name}_valid" for f in self.multi_valued)]
         for name, count in names.items():
             if count > 1:
                 raise InputError(f"data.crosses: there are {count} features called {name!r}; expected one.")
@@ -49,40 +67,102 @@ class Features:
                     f"{feature.want.key}: a multi-valued column may not be called {feature.name!r}, which names another"
                     " part of a batch. Rename the column."
                 )
+        for group in self.sequences:
+            if group in _PACKED_NAMES:
+                raise InputError(f"data.features.{group}: a sequence may not be called {group!r}. Rename the group.")
+
+    def _check_history(self):
+        """That the columns which data.history and data.negatives name are features of the right kind."""
+        config = self._config
+        if config.history is not None:
+            if config.history.action in [f.want.column for f in self._singles]:
+                raise InputError(
+                    f"data.history.action: column {config.history.action!r} is a feature in data.features as well; "
+                    "what a user does in a row is not known before it. Remove one of the two."
+                )
+            steps = [f.name for f in self.categorical]
+            _check_named("data.history.steps", config.history.steps, steps, "of a categorical feature")
+            by = [] if config.history.by is None else [config.history.by]
+            kinds = [*steps, *(f.name for f in self.multi_valued)]
+            _check_named("data.history.by", by, kinds, "of a categorical or multi-valued feature")
+            if "gap" in config.history.steps or "action" in config.history.steps:
+                raise InputError("data.history.steps: gap and action name steps of their own. Rename the column.")
+        if config.negatives is not None:
+            _check_named("data.negatives.columns", config.negatives.columns, [f.name for f in self._singles], "")
+            for columns in config.crosses:
+                if set(columns) & set(config.negatives.columns):
+                    raise InputError(
+                        f"data.crosses: [{', '.join(columns)}] crosses a column of data.negatives.columns, which is "
+                        "not possible: the cross of a sampled item is not known. Drop the cross."
+                    )
 
     def wants(self) -> list[Want]:
-        return [f.want for f in self._singles]
+        return [f.want for f in self._fitted()]
+
+    def _fitted(self) -> list:
+        return self._singles if self.action is None else [*self._singles, self.action]
 
     def observe(self, block: Block):
         """Fits on rows of the training split."""
-        on_each(lambda feature: feature.observe(block), self._singles)
+        on_each(lambda feature: feature.observe(block), self._fitted())
 
     def finish(self, folder: Path) -> schema.Schema:
         """Ends the fit; vocabularies go into `folder`."""
-        on_each(lambda feature: feature.finish(folder), self._singles)
+        on_each(lambda feature: feature.finish(folder), self._fitted())
         self._offsets = self._number_rows()
         return self._schema()
 
     def _number_rows(self) -> dict[str, int]:
-        """First row of the fused table of each feature that has rows."""
-        tables = (*self.categorical, *self.multi_valued, *self.crosses)
-        *starts, total = accumulate((f.num_rows for f in tables), initial=0)
+        """First row of the fused table of each feature that has rows, of "/gap" and of "/action"."""
+        sizes = [(f.name, f.num_rows) for f in (*self.categorical, *self.multi_valued)]
+        sizes += [(f"/{name}", num_rows) for name, num_rows in self._own_steps().items()]
+        sizes += [(f.name, f.num_rows) for f in self.crosses]
+        *starts, total = accumulate((num_rows for _, num_rows in sizes), initial=0)
         if total > _MAX_TABLE_ROWS:
             raise InputError(
                 f"the features need {total:,} rows of embedding tables; expected at most {_MAX_TABLE_ROWS:,}. Raise"
                 " min_count or lower hash_buckets in data.features, or lower data.cross_buckets."
             )
-        return {f.name: start for f, start in zip(tables, starts, strict=True)}
+        return {name: start for (name, _), start in zip(sizes, starts, strict=True)}
+
+    def _own_steps(self) -> dict[str, int]:
+        """Rows of the kinds of steps that share no feature's table."""
+        history = self._config.history
+        gaps = {"gap": schema.NUM_GAPS} if history is not None and history.gaps else {}
+        return gaps if self.action is None else {**gaps, "action": self.action.num_rows}
 
     def _schema(self) -> schema.Schema:
+        history = self._config.history
         return schema.Schema(
-            name=self._name,
+            name=self._config.name,
             categorical=tuple(map(self._categorical_entry, self.categorical)),
             numeric=tuple(schema.Numeric(f.name, f.encoding) for f in self.numeric),
             multi_valued=tuple(map(self._multi_valued_entry, self.multi_valued)),
             crosses=tuple(map(self._categorical_entry, self.crosses)),
-            labels=self._labels,
+            labels=tuple(self._config.labels),
+            histories=(*self._histories_from_log(), *map(self._sequence_entry, self.sequences.items())),
+            hits_by=None if history is None else history.by,
         )
+
+    def _histories_from_log(self) -> list[schema.History]:
+        """The short history; Schema.with_lengths makes the others of it."""
+        history = self._config.history
+        if history is None:
+            return []
+        steps = [self._step(name) for name in history.steps]
+        steps += [schema.Step(name, None, n, self._offsets[f"/{name}"]) for name, n in self._own_steps().items()]
+        return [schema.History("history", "short", history.max_length, tuple(steps))]
+
+    def _sequence_entry(self, item: tuple[str, list[Sequence]]) -> schema.History:
+        group, sequences = item
+        config = self._config.features[group]
+        assert isinstance(config, SequenceConfig)
+        steps = tuple(self._step(sequence.owner.name) for sequence in sequences)
+        return schema.History(group, "short", config.max_length, steps, from_log=False)
+
+    def _step(self, name: str) -> schema.Step:
+        feature = next(f for f in self.categorical if f.name == name)
+        return schema.Step(name, name, feature.num_rows, self._offsets[name])
 
     def _categorical_entry(self, feature) -> schema.Categorical:
         return schema.Categorical(feature.name, feature.num_rows, self._offsets[feature.name], feature.encoding)
@@ -108,7 +188,31 @@ class Features:
         for feature in self.multi_valued:
             values, lengths = feature.ids(block)
             packed[feature.name] = (values + self._offsets[feature.name]).astype(np.int32), lengths
+        for group, sequences in self.sequences.items():
+            packed |= self._encode_sequences(block, group, sequences)
         return packed
+
+    def _encode_sequences(self, block: Block, group: str, sequences: list[Sequence]) -> dict[str, Column]:
+        packed: dict[str, Column] = {}
+        first_lengths = None
+        for sequence in sequences:
+            values, lengths = sequence.ids(block)
+            first_lengths = lengths if first_lengths is None else first_lengths
+            if (lengths != first_lengths).any():
+                row = int(np.argmax(lengths != first_lengths))
+                raise unexpected(
+                    block, row, sequence.name, sequence.want.key, f"as many values as in column {sequences[0].name!r}"
+                )
+            owner = sequence.owner.name
+            packed[f"{group}_{owner}"] = (values + self._offsets[owner]).astype(np.int32), lengths
+        return packed
+
+    def ids(self, block: Block, name: str):
+        """Of a categorical or multi-valued feature, from its own 0."""
+        return next(f for f in (*self.categorical, *self.multi_valued) if f.name == name).ids(block)
+
+    def num_ids(self, name: str) -> int:
+        return next(f for f in (*self.categorical, *self.multi_valued) if f.name == name).num_rows
 
     def _encode_ids(self, block: Block, feature, column: np.ndarray):
         np.add(feature.ids(block), self._offsets[feature.name], out=column, casting="same_kind")
@@ -118,6 +222,51 @@ def _kind(config: FeatureConfig):
     if isinstance(config, NumericConfig):
         return {"log_square": LogSquare, "quantile": Quantile}.get(config.transform, Number)
     return {"categorical": Text, "multi_valued": MultiValued}[config.type]
+
+
+def _check_log(data: DataConfig):
+    """What needs no file to be seen wrong."""
+    if data.history is not None and data.time is None:
+        raise InputError("data.history needs data.time.column: a history is what happened before a row's time.")
+    if data.negatives is None:
+        for task, label in data.labels.items():
+            if label is None:
+                raise InputError(
+                    f"data.labels.{task}=null is 1 in every row, which needs data.negatives for rows of 0. Set "
+                    f"data.negatives, or data.labels.{task} to a column."
+                )
+    elif data.history is None:
+        raise InputError("data.negatives needs data.history.user: an item that the user has is no negative.")
+    elif None not in data.labels.values():
+        raise InputError("data.negatives needs a label that is null: 1 in each row of the log, 0 in the sampled ones.")
+
+
+def _sequences(key: str, config: SequenceConfig, categorical: list) -> list[Sequence]:
+    texts = {f.name: f for f in categorical if isinstance(f, Text)}
+    if len(config.columns) != len(config.shares):
+        raise InputError(
+            f"{key}.shares: {len(config.shares)} columns for the {len(config.columns)} of {key}.columns; expected one "
+            "for each of them."
+        )
+    _check_named(f"{key}.shares", config.shares, list(texts), "of a feature of type categorical")
+    pairs = zip(config.columns, config.shares, strict=True)
+    return [Sequence(column, key, config, texts[owner]) for column, owner in pairs]
+
+
+def _action(history: HistoryConfig) -> Text | None:
+    if history.action is None:
+        return None
+    action = Text(history.action, "data.history.action", CategoricalConfig([history.action]))
+    action.want = Want(history.action, "text", "data.history.action")
+    return action
+
+
+def _check_named(key: str, columns: list[str], known: list[str], kind: str):
+    for column in columns:
+        if column not in known:
+            raise InputError(f"{key}: {column!r} is no column {kind or 'of a feature'}.{did_you_mean(column, known)}")
+    if len(set(columns)) < len(columns):
+        raise InputError(f"{key}: [{', '.join(columns)}] names a column twice; expected different ones.")
 
 
 def _checked(key: str, config: FeatureConfig) -> FeatureConfig:
@@ -130,6 +279,10 @@ def _checked(key: str, config: FeatureConfig) -> FeatureConfig:
                     f" Remove it, or set {key}.transform={transform}."
                 )
     return config
+
+
+def _column(label) -> str | None:
+    return label.column if isinstance(label, Condition) else label
 
 
 def _cross(columns: list[str], categorical: list, buckets: int) -> Cross:
@@ -148,7 +301,7 @@ def _check_columns(data: DataConfig, wants: list[Want]):
         raise InputError("data.labels is empty; expected task: column, such as click: label.")
     if not wants:
         raise InputError("data.features names no column; expected at least one.")
-    task_of = {column: task for task, column in data.labels.items()}
+    task_of = {_column(label): task for task, label in data.labels.items()}
     seen: dict[str, Want] = {}
     for want in wants:
         if want.column in task_of:

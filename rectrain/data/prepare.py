@@ -1,21 +1,23 @@
 """Raw rows -> a prepared dataset: find the files, fit on the training rows, encode, write; or find it done.
 
 Two passes over the raw files: the first checks every row's labels and fits vocabularies and transforms, the second
-encodes. A split by order, or by fractions of time, is preceded by a count. Memory follows the vocabularies and one
-block, never the rows.
+encodes. A split by order, by fractions of time or by last rows is preceded by a count; histories are indexed between
+the two. Memory follows the vocabularies and one block, never the rows.
 """
 
 import dataclasses
 import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 
 from rectrain import registry
 from rectrain.config import DataConfig
-from rectrain.data import manifest, split, targets
+from rectrain.data import conditions, manifest, split, targets
+from rectrain.data.blocks import Block
 from rectrain.data.columns import Want, select, special_columns
 from rectrain.data.counter import NumberCounter
 from rectrain.data.manifest import Prepared
@@ -28,6 +30,9 @@ from rectrain.data.tally import Tally
 from rectrain.data.threads import in_background, load_early
 from rectrain.data.writing import explained, locked, whole_folder
 from rectrain.errors import InputError
+
+if TYPE_CHECKING:
+    from rectrain.data.log import Log
 
 Say = Callable[[str], object]
 
@@ -44,7 +49,7 @@ def prepare(data: DataConfig, *, say: Say) -> Prepared:
     sources = find_files(data)
     raw = RawFiles(sources.files, data.format, say)
     raw.check([*special_columns(data), *features.wants()])
-    key = manifest.key(data, sources.files)
+    key = manifest.key(data, sources.files, raw.companions())
     root = Path(data.prepared_dir)
     folder = root / manifest.folder_name(data, key)
     if not _is_there(folder, key, say):
@@ -53,8 +58,16 @@ def prepare(data: DataConfig, *, say: Say) -> Prepared:
             with locked(root / f".{folder.name}.lock", lambda: say(f"waiting: another process prepares {folder}")):
                 if not _is_there(folder, key, say):
                     with whole_folder(folder) as temporary:
-                        _Recipe(data, features, sources, raw, key).run(temporary)
-    return Prepared.load(folder)
+                        _Recipe(data, features, sources, raw, key, _log(data, features)).run(temporary)
+    return Prepared.load(folder).with_lengths(data.history)
+
+
+def _log(data: DataConfig, features: Features) -> "Log | None":
+    if data.history is None:
+        return None
+    from rectrain.data.log import Log  # loads numba, which takes a third of a second
+
+    return Log(data, features)
 
 
 def _is_there(folder: Path, key: dict, say: Say) -> bool:
@@ -73,6 +86,7 @@ class _Recipe:
     sources: Sources
     raw: RawFiles
     key: dict
+    log: "Log | None"
 
     def run(self, folder: Path):
         """Fills the folder; the manifest comes last."""
@@ -82,7 +96,11 @@ class _Recipe:
         tally.check(self.data, split.expected(self.data, list(self.sources.files)))
         schema = self.features.finish(folder)
         (folder / manifest.SCHEMA).write_text(schema.to_json(), encoding="utf-8")
+        if self.log is not None:
+            self._index(self.log, folder)
         self._encode(assign, folder)
+        if self.log is not None:
+            self.log.remove_what_is_temporary()
         self._check_unchanged()
         self._write_manifest(folder, tally)
 
@@ -99,6 +117,8 @@ class _Recipe:
             return split.by_random(config)
         if config.by == "hash":
             return split.by_hash(config)
+        if config.by == "last":
+            return self._by_last()
         if config.valid_from is not None:
             return split.by_moments(self.data)
         return split.by_time_fractions(self.data, self._count_times())
@@ -110,31 +130,64 @@ class _Recipe:
             counter.add(pa.array(targets.times(block, self.data.time)))
         return counter.counts()
 
+    def _by_last(self) -> Assign:
+        from rectrain.data.last_rows import LastRows  # loads numba
+
+        assert self.data.time is not None
+        assert self.data.split.column is not None
+        last = LastRows()
+        for _, first, block in self.raw.blocks(special_columns(self.data), "finding last rows"):
+            rows = np.flatnonzero(self._is_row(block))
+            if rows.size:
+                part = select(block, rows)
+                users = split.keys(part, self.data.split.column)
+                last.add(users, targets.times(part, self.data.time), first + rows)
+        return lambda _, first, block: last.codes(np.arange(first, first + block.num_rows))
+
+    def _is_row(self, block: Block) -> np.ndarray:
+        """bool (N,): which rows of a block are rows of the data set."""
+        return conditions.holds(block, self.data.rows, "data.rows")
+
     def _fit(self, assign: Assign) -> Tally:
-        tally = Tally(self.data.labels)
+        negatives = self.data.negatives.per_positive if self.data.negatives else 0
+        tally = Tally(self.data.labels, negatives)
         for name, first, block in self.raw.blocks(self._wants(), "fitting"):
             codes = assign(name, first, block)
-            tally.add(codes, targets.read(block, self.data)["labels"])
+            rows = np.flatnonzero(self._is_row(block))
+            if rows.size:
+                tally.add(codes[rows], targets.read(select(block, rows), self.data)["labels"])
             train = np.flatnonzero(codes == 0)
             if train.size:
                 self.features.observe(select(block, train))
+            if self.log is not None:
+                self.log.observe(block, codes == 0)
         return tally
+
+    def _index(self, log: "Log", folder: Path):
+        log.begin(folder)
+        for _, _, block in self.raw.blocks(self._wants(), "indexing histories"):
+            log.index(block)
+        log.finish()
 
     def _encode(self, assign: Assign, folder: Path):
         writers = [ShardWriter(folder, name) for name in SPLITS]
         with in_background() as run:  # a block is compressed and written while the next one is read and encoded
             for name, first, block in self.raw.blocks(self._wants(), "encoding"):
-                codes = assign(name, first, block)
+                codes = np.where(self._is_row(block), assign(name, first, block), -1)
                 for code, writer in enumerate(writers):
                     rows = np.flatnonzero(codes == code)
                     if rows.size:
-                        part = select(block, rows)
-                        run(writer.write, to_table({**self.features.encode(part), **targets.read(part, self.data)}))
+                        run(writer.write, to_table(self._packed(select(block, rows), first + rows)))
         for writer in writers:
             writer.close()
 
+    def _packed(self, block: Block, rows: np.ndarray) -> dict:
+        if self.log is not None:
+            return self.log.rows(block, rows)
+        return {**self.features.encode(block), **targets.read(block, self.data)}
+
     def _check_unchanged(self):
-        if manifest.key(self.data, self.sources.files) != self.key:
+        if manifest.key(self.data, self.sources.files, self.raw.companions()) != self.key:
             raise InputError("the raw files (data.files) changed while they were read. Run again when they are whole.")
 
     def _write_manifest(self, folder: Path, tally: Tally):

@@ -5,6 +5,7 @@ random   a number that belongs to (split.seed, row)
 hash     a number that belongs to the text of split.column, so that its rows stay together
 time     before split.valid_from, before split.test_from, and later; or by fractions of the rows in order of time,
          where rows of one moment stay together
+last     a user's last row by time is test, the one before it valid; users of fewer than 3 rows train
 files    each split has its own files
 """
 
@@ -19,7 +20,7 @@ from rectrain.data.blocks import Block
 from rectrain.data.columns import texts, unexpected
 from rectrain.data.randoms import random_fractions
 from rectrain.data.targets import GROUP_RANGE, parse_moment, times
-from rectrain.data.vocab import hash_bucket
+from rectrain.data.vocab import hash_bucket, is_null
 from rectrain.errors import InputError
 
 SPLITS = ("train", "valid", "test")
@@ -31,11 +32,11 @@ Assign = Callable[[str, int, Block], np.ndarray]
 def check(data: DataConfig):
     """What needs no file to be seen wrong."""
     split = data.split
-    if split.by == "time" and data.time is None:
-        raise InputError("data.split.by=time needs data.time.column, the column that holds the time of a row.")
+    if split.by in ("time", "last") and data.time is None:
+        raise InputError(f"data.split.by={split.by} needs data.time.column, the column that holds the time of a row.")
     if split.by == "time" and split.valid_from is not None:
         _moments(data)
-    elif split.by != "files" and split.train == 0:
+    elif split.by not in ("files", "last") and split.train == 0:
         raise InputError("data.split.train=0: expected more than 0; without training rows nothing can be fitted.")
 
 
@@ -47,7 +48,7 @@ def expected(data: DataConfig, with_files: list[str]) -> list[str]:
     if split.by == "time" and split.valid_from is not None:
         valid_from, test_from = _moments(data)
         return [name for name in SPLITS if name != "valid" or valid_from < test_from]
-    return [name for name in SPLITS if getattr(split, name) > 0]
+    return [name for name in SPLITS if split.by == "last" or getattr(split, name) > 0]
 
 
 def by_files(name: str, first: int, block: Block) -> np.ndarray:
@@ -68,13 +69,15 @@ def by_hash(split: SplitConfig) -> Assign:
     assert split.column is not None
     starts, column = first_fractions(split), split.column
 
-    def assign(_, first, block):
-        ids = hash_bucket(texts(block, column), GROUP_RANGE)
-        if not ids.all():
-            raise unexpected(block, np.argmin(ids != 0), column, "data.split.column", "a key to split by")
-        return _codes(starts, (ids - 1) / GROUP_RANGE)
+    return lambda _, first, block: _codes(starts, (hash_bucket(keys(block, column), GROUP_RANGE) - 1) / GROUP_RANGE)
 
-    return assign
+
+def keys(block: Block, column: str) -> pa.Array:
+    """string (N,), none blank: the values of data.split.column."""
+    found = texts(block, column)
+    if found.null_count:
+        raise unexpected(block, np.argmax(is_null(found)), column, "data.split.column", "a key to split by")
+    return found
 
 
 def by_moments(data: DataConfig) -> Assign:

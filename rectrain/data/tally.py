@@ -8,14 +8,17 @@ from rectrain.errors import InputError
 
 
 class Tally:
-    def __init__(self, tasks):
+    """negatives: how many sampled rows of label 0 come with each row."""
+
+    def __init__(self, tasks, negatives: int = 0):
         self._tasks = list(tasks)
+        self._copies = 1 + negatives
         self._rows = np.zeros(len(SPLITS), np.int64)
         self._positives = np.zeros((len(SPLITS), len(self._tasks)), np.int64)
 
     def add(self, codes: np.ndarray, labels: np.ndarray):
         """codes: int (N,), positions in SPLITS.  labels: float (N, K), 0 or 1."""
-        self._rows += np.bincount(codes, minlength=len(SPLITS))
+        self._rows += self._copies * np.bincount(codes, minlength=len(SPLITS))
         for task, column in enumerate(labels.T):
             self._positives[:, task] += np.bincount(codes, weights=column, minlength=len(SPLITS)).astype(np.int64)
 

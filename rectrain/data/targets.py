@@ -4,7 +4,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rectrain.config import DataConfig, TimeConfig
+from rectrain.config import Condition, DataConfig, TimeConfig
+from rectrain.data import conditions
 from rectrain.data.blocks import Block
 from rectrain.data.columns import numbers, texts, unexpected
 from rectrain.data.vocab import hash_bucket, is_null
@@ -27,11 +28,19 @@ def read(block: Block, data: DataConfig) -> dict[str, np.ndarray]:
 
 def labels(block: Block, data: DataConfig) -> np.ndarray:
     """float32 (N, K), 0 or 1; column k is the k-th task of data.labels."""
-    columns = [_label(block, column, f"data.labels.{task}") for task, column in data.labels.items()]
+    columns = [_label(block, label, f"data.labels.{task}") for task, label in data.labels.items()]
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def _label(block, column, key):
+def _label(block: Block, label: str | Condition | None, key: str) -> np.ndarray:
+    if label is None:
+        return np.ones(block.num_rows)
+    if isinstance(label, Condition):
+        return conditions.holds(block, label, key)
+    return _zero_or_one(block, label, key)
+
+
+def _zero_or_one(block, column, key):
     values = numbers(block, column, key).fill_null(-1).to_numpy(zero_copy_only=False)
     _refuse(block, (values != 0) & (values != 1), column, key, "a label, 0 or 1")
     return values

@@ -10,6 +10,8 @@ import numba
 import numpy as np
 import pyarrow as pa
 
+from rectrain.data.compiled import compiled
+
 BLANK, UNKNOWN = -1, -2  # instead of a number
 
 _INT32, _INT64, _UINT64, _UINT8 = (t[::1] for t in (numba.int32, numba.int64, numba.uint64, numba.uint8))
@@ -23,21 +25,9 @@ _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _NUMBER, _TAG = np.uint64(0x00000000FFFFFFFF), np.uint64(0xFFFFFFFF00000000)  # the two halves of a slot
 
 
-def _compiled(signature):
-    """numba.njit, with the machine code kept on disk where there is a place for it."""
-
-    def decorate(function):
-        try:
-            return numba.njit(signature, nogil=True, cache=True)(function)
-        except RuntimeError:  # neither the package's folder nor the user's can be written
-            return numba.njit(signature, nogil=True)(function)
-
-    return decorate
-
-
 # One function in one piece: what numba calls, and much of what it inlines, counts references of every array it is
 # given, which took longer than the work itself (29 ns a text instead of 13).
-@_compiled(
+@compiled(
     numba.types.UniTuple(_SIZE, 2)(
         _OFFSETS, _BYTES, _WEIGHTS, _SIZE, _SIZE, numba.boolean, _UINT64, _UINT64, _INT64, _UINT8, _INT64, _INT32
     )
@@ -103,7 +93,7 @@ def _walk(offsets, data, weights, first, num_values, adds, slots, hashes, ends, 
     return len(numbers), num_values
 
 
-@_compiled(numba.void(_UINT64, _INT64, _SIZE, _UINT64))
+@compiled(numba.void(_UINT64, _INT64, _SIZE, _UINT64))
 def _refill(hashes, ends, num_values, slots):
     mask = np.uint64(len(slots) - 1)
     for number in range(num_values):

@@ -59,6 +59,7 @@ class Trainer:
     ):
         self.config, self.prepared, self.steps = config, prepared, steps
         self.checkpoints, self.monitor, self.seed, self.on_evaluation = checkpoints, monitor, seed, on_evaluation
+        self._views = histories_read(prepared, steps)
         self.done = Progression()
         self.steps_per_epoch = math.ceil(prepared.rows("train") / config.batch_size)
         self.total_steps = total_steps(config, prepared.rows("train"))
@@ -80,7 +81,7 @@ class Trainer:
     def score(self, split: str) -> Scored:
         """Every row of a split, scored with the present weights."""
         started = time.perf_counter()
-        dataset = batches(self.prepared.schema, self.prepared.shards(split), self.config.eval_batch_size)
+        dataset = self._batches(split, self.config.eval_batch_size)
         with Progress(f"evaluate {split}", self.prepared.rows(split), say) as progress:
             scored = score_rows(self.steps.score, dataset, progress)
         self.done.eval_rows += len(scored.labels)
@@ -99,8 +100,11 @@ class Trainer:
     def _batches_of_all_epochs(self):
         """One stream, so that the next epoch's rows are made ready while this one's last are trained on."""
         shuffle = Shuffle(self.seed, self.done.epoch, self.config.shuffle_rows, self.config.epochs)
-        dataset = batches(self.prepared.schema, self.prepared.shards("train"), self.config.batch_size, shuffle)
+        dataset = self._batches("train", self.config.batch_size, shuffle)
         return iter(self.steps.strategy.distribute_datasets_from_function(lambda _: dataset))
+
+    def _batches(self, split: str, batch_size: int, shuffle: Shuffle | None = None):
+        return batches(self.prepared.schema, self.prepared.shards(split), batch_size, shuffle, views=self._views)
 
     def _train_until(self, step: int, iterator, progress: Progress):
         started = time.perf_counter()
@@ -171,6 +175,15 @@ class Trainer:
             self.done.stopped_because = "all steps done"
         if self.config.patience is not None and without_gain >= self.config.patience:
             self.done.stopped_because = f"{self.monitor.name} has not improved for {without_gain} evaluations"
+
+
+def histories_read(prepared: Prepared, steps: Steps):
+    """The histories that the model reads from the store of the data set; None: none."""
+    if not prepared.schema.histories:
+        return None
+    from rectrain.data.history_views import HistoryViews  # loads numba
+
+    return HistoryViews.of(prepared.schema, prepared.folder, steps.model.input)
 
 
 def total_steps(config: TrainerConfig, train_rows: int) -> int:
