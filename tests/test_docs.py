@@ -174,7 +174,7 @@ def defaults(kind, prefix, given):
 def test_design_lists_every_key_of_a_data_set_with_its_default():
     base = yaml.safe_load((ROOT / "configs/data_defaults.yaml").read_text(encoding="utf-8"))["data"]
     expected = defaults(config.DataConfig, "", base)
-    for group in (config.CategoricalConfig, config.NumericConfig, config.MultiValuedConfig):
+    for group in (config.CategoricalConfig, config.NumericConfig, config.MultiValuedConfig, config.SequenceConfig):
         kind = group.__dataclass_fields__["type"].default
         expected |= defaults(group, f"{kind}.", {"type": "required"})
     table = rows(section("docs/design.md", "## A data set's YAML"))
