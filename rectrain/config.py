@@ -300,6 +300,7 @@ class StepBenchConfig:
     vocabulary: Count
     categorical: Count
     numeric: Annotated[int, Range(0)]
+    history_length: Annotated[int, Range(0)]
     batch_size: Count
     steps: Count
     precision: Literal["float32", "bfloat16"]
@@ -309,6 +310,11 @@ class StepBenchConfig:
             raise InputError(
                 f"bench.vocabulary={self.vocabulary}: expected at least {SMALLEST_TABLE} rows for each of the "
                 f"{self.categorical} features (bench.categorical)."
+            )
+        if self.history_length and self.categorical < 2:
+            raise InputError(
+                f"bench.history_length={self.history_length} needs two features, an item and its category; set "
+                "bench.categorical=2 or more."
             )
 
 

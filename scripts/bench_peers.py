@@ -7,6 +7,7 @@ program differ by 10 to 50 % from one quarter of an hour to the next, so only ra
 table gives their median over rounds with the smallest and the largest. Each run is a process of its own that trains
 DCN-V2 (3 full crosses beside an MLP of 3 x 400) or DeepFM on batches of 4,096 rows of 26 categories and 13 numbers,
 width 16; "keras 429" reads the numbers as they are, "keras 624" makes a vector of each. Ours are 429 and 624 wide.
+DIN reads 6 categories and a history of 50 (item, category), attention [64] with Dice, MLP 128-64.
 """
 
 import argparse
@@ -25,6 +26,9 @@ RECTRAIN = Path(sys.executable).parent / "rectrain"
 MILLIONS = {"1M": 1, "16M": 16}  # of table rows; make_data.py's --scale
 OUR_STEPS = 100
 PEER_STEPS = {"1M": 60, "16M": 25}
+DIN_STEPS = 25
+DIN = ["bench.categorical=6", "bench.numeric=0", "bench.history_length=50", "model.embedding_dim=16"]
+DIN += ["model.attention_units=[64]", "model.attention_activation=dice", "model.hidden_units=[128,64]"]
 # The same as FuxiCTR does: an id for every value, numbers scaled to [0, 1], vocabularies of (nearly) all rows.
 PREPARE = [
     "data=criteo",
@@ -60,7 +64,9 @@ def parsed(argv: list[str]) -> argparse.Namespace:
 
 
 def make_data(folder: Path, runs: list[Run]):
-    for scale in {MILLIONS[run.size] for run in runs}:
+    if any(run.work == "din" for run in runs) and not (folder / "din/tables.json").exists():
+        subprocess.run([sys.executable, PEERS / "make_history_data.py", folder / "din"], check=True)
+    for scale in {MILLIONS[run.size] for run in runs if run.work != "din"}:
         if not (folder / f"x{scale}/tables.json").exists():
             subprocess.run([sys.executable, PEERS / "make_data.py", folder, "--scale", str(scale)], check=True)
 
@@ -106,6 +112,9 @@ def command(run: Run, scratch: Path, folder: Path, steps: int | None) -> list:
             return [RECTRAIN, "prepare", *PREPARE, f"data.files={raw}/train.tsv", f"data.prepared_dir={folder}"]
         case "prepare", _:
             return [scratch / f"venvs/{peer}/bin/python", PEERS / f"prepare_{peer}.py", raw / "train.csv"]
+        case "din", "fuxictr":
+            script = [scratch / "venvs/fuxictr/bin/python", PEERS / "run_fuxictr_din.py", scratch / "data/din"]
+            return [*script, "--steps", str(steps or DIN_STEPS)]
         case _, "ours":
             return [RECTRAIN, "bench", *our_overrides(run, steps or OUR_STEPS), f"output={folder}/found.json"]
     script = [scratch / f"venvs/{peer}/bin/python", PEERS / f"run_{peer}.py", data]
@@ -115,7 +124,7 @@ def command(run: Run, scratch: Path, folder: Path, steps: int | None) -> list:
 def our_overrides(run: Run, steps: int) -> list[str]:
     model = [f"model={run.work}", "optimizer=lazy_adam"]
     size = [f"bench.vocabulary={MILLIONS[run.size]}000000", "bench.batch_size=4096", f"bench.steps={steps}"]
-    return [*model, *size, f"bench.precision={OURS[run.side]}"]
+    return [*model, *size, f"bench.precision={OURS[run.side]}", *(DIN if run.work == "din" else [])]
 
 
 def benched(folder: Path, run: Run) -> dict:

@@ -7,8 +7,9 @@ import pytest
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
+from rectrain.errors import InputError
 from rectrain.sections import bench_config
-from rectrain.training.bench import synthetic_batch, synthetic_schema
+from rectrain.training.bench import looked_up, synthetic_batch, synthetic_schema
 
 SMALL = ("bench.vocabulary=5000", "bench.batch_size=32", "bench.steps=3", "model.hidden_units=[8]")
 
@@ -66,3 +67,22 @@ def test_a_wrong_bench_is_one_message(rectrain, tmp_path, override, message):
     assert code == 2
     assert message in err
     assert not list(tmp_path.iterdir())
+
+
+def test_histories_are_full_and_lie_in_the_rows_of_the_two_largest_features():
+    schema = synthetic_schema(config("bench.vocabulary=5000", "bench.categorical=4", "bench.history_length=7").bench)
+    (history,) = schema.histories
+    assert [step.feature for step in history.steps] == ["C4", "C3"]
+    batch = synthetic_batch(schema, 50, seed=1)
+    assert batch["history_valid"].shape == (50, 7)
+    assert batch["history_valid"].all()
+    for step in history.steps:
+        ids = batch[f"history_{step.name}"] - step.offset
+        assert ids.min() >= 0
+        assert ids.max() < step.num_rows
+    assert looked_up(schema, batch).size == 50 * (4 + 2 * 7)
+
+
+def test_a_history_needs_an_item_and_a_category():
+    with pytest.raises(InputError, match=r"bench\.history_length=5 needs two features.*bench\.categorical"):
+        config("bench.categorical=1", "bench.history_length=5")

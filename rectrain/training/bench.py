@@ -1,6 +1,6 @@
 """What a training step costs: synthetic rows in Criteo's shape, held in memory, so that only the step is timed.
 
-Letters: B batch, F categorical features, N numeric features.
+Letters: B batch, F categorical features, N numeric features, T steps of a history.
 """
 
 import time
@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from rectrain.config import SMALLEST_TABLE, BenchConfig, StepBenchConfig
-from rectrain.schema import Categorical, Numeric, Schema
+from rectrain.schema import Categorical, History, Numeric, Schema, Step
 from rectrain.training.build import build_steps
 from rectrain.training.steps import Steps
 
@@ -29,7 +29,7 @@ def measure(config: BenchConfig) -> dict:
     batches = [synthetic_batch(schema, config.bench.batch_size, config.seed + i) for i in range(_NUM_BATCHES)]
     steps = build_steps(config, schema, _CONSTANT_RATE, config.bench.precision)
     seconds = np.array(_step_seconds(steps, batches, config.bench.steps))
-    ids = [batch["categorical"] for batch in batches]
+    ids = [looked_up(schema, batch) for batch in batches]
     return {
         "rows_per_s": config.bench.batch_size / float(seconds.mean()),
         "step_ms": 1000 * float(np.median(seconds)),
@@ -40,21 +40,37 @@ def measure(config: BenchConfig) -> dict:
     }
 
 
+def looked_up(schema: Schema, batch: dict[str, np.ndarray]) -> np.ndarray:
+    """All ids that a batch looks up, one after the other."""
+    steps = [f"{history.name}_{step.name}" for history in schema.histories for step in history.steps]
+    return np.concatenate([batch[name].ravel() for name in ("categorical", *steps)])
+
+
 def synthetic_schema(bench: StepBenchConfig) -> Schema:
     """Features whose table sizes grow geometrically and add up to `bench.vocabulary`."""
     sizes = _sizes(bench.vocabulary, bench.categorical)
     offsets = np.cumsum([0, *sizes[:-1]])
+    categorical = tuple(
+        Categorical(f"C{i + 1}", int(size), int(offset), {})
+        for i, (size, offset) in enumerate(zip(sizes, offsets, strict=True))
+    )
     return Schema(
         name="bench",
-        categorical=tuple(
-            Categorical(f"C{i + 1}", int(size), int(offset), {})
-            for i, (size, offset) in enumerate(zip(sizes, offsets, strict=True))
-        ),
+        categorical=categorical,
         numeric=tuple(Numeric(f"I{i + 1}", {}) for i in range(bench.numeric)),
         multi_valued=(),
         crosses=(),
         labels=("click",),
+        histories=_history(categorical, bench.history_length),
     )
+
+
+def _history(categorical: tuple[Categorical, ...], length: int) -> tuple[History, ...]:
+    """A history of the largest feature, as item, and the one before it, as category."""
+    if not length:
+        return ()
+    steps = tuple(Step(f.name, f.name, f.num_rows, f.offset) for f in (categorical[-1], categorical[-2]))
+    return (History("history", "short", length, steps),)
 
 
 def _sizes(vocabulary: int, num_features: int) -> np.ndarray:
@@ -67,19 +83,30 @@ def _sizes(vocabulary: int, num_features: int) -> np.ndarray:
 
 
 def synthetic_batch(schema: Schema, num_rows: int, seed: int) -> dict[str, np.ndarray]:
-    """A packed batch of Zipf's ids: the value of rank r has a share of about 1 / r of its feature's rows."""
+    """A packed batch of Zipf's ids: the value of rank r has a share of about 1 / r of its feature's rows.
+
+    Histories are full, as the slowest ones are.
+    """
     rng = np.random.default_rng(seed)
-    sizes_F = np.array([f.num_rows for f in schema.categorical])
-    offsets_F = np.array([f.offset for f in schema.categorical])
-    ranks_BF = np.floor(sizes_F ** rng.random((num_rows, len(sizes_F)))).astype(np.int64)
+    ids = [_zipf(rng, feature, (num_rows,)) for feature in schema.categorical]
     batch = {
-        "categorical": (offsets_F + ranks_BF - 1).astype(np.int32),
+        "categorical": np.stack(ids, axis=1),
         "labels": (rng.random((num_rows, 1)) < 0.25).astype(np.float32),
         "weight": np.ones(num_rows, np.float32),
     }
     if schema.numeric:
         batch["numeric"] = rng.standard_normal((num_rows, len(schema.numeric))).astype(np.float32)
+    for history in schema.histories:
+        shape = (num_rows, history.max_length)
+        batch |= {f"{history.name}_{step.name}": _zipf(rng, step, shape) for step in history.steps}
+        batch[f"{history.name}_valid"] = np.ones(shape, bool)
     return batch
+
+
+def _zipf(rng: np.random.Generator, table: Categorical | Step, shape: tuple[int, ...]) -> np.ndarray:
+    """int32 rows of a feature's table."""
+    ranks = np.floor(table.num_rows ** rng.random(shape))
+    return (table.offset + ranks - 1).astype(np.int32)
 
 
 def _step_seconds(steps: Steps, batches: list[dict], num_steps: int) -> list[float]:

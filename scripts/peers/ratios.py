@@ -5,13 +5,13 @@ from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 OURS = {"ours float32": "float32", "ours bfloat16": "bfloat16"}  # side -> bench.precision
-VALUES_PER_ROW = {"dcn_v2": 16, "deepfm": 17}  # parameters of a table row; DeepFM's has a linear weight too
+VALUES_PER_ROW = {"dcn_v2": 16, "deepfm": 17, "din": 16}  # of a table row; DeepFM's has a linear weight too
 
 
 class Run(NamedTuple):
     """One side doing one piece of work."""
 
-    work: str  # dcn_v2 | deepfm: training steps; prepare: raw rows
+    work: str  # dcn_v2 | deepfm | din: training steps; prepare: raw rows
     size: str  # rows of all tables together, or raw rows
     side: str
 
@@ -54,6 +54,7 @@ RATIOS = [
     *speedups("deepfm", "1M", "keras 429", bfloat16=2.2),
     *speedups("deepfm", "1M", "keras 624"),
     *speedups("deepfm", "1M", "fuxictr 624", bfloat16=3.5),
+    *speedups("din", "1M", "fuxictr", float32=2.5, bfloat16=2.5),
     Ratio(Run("prepare", "1M", "fuxictr"), Run("prepare", "1M", "ours")),
 ]
 
