@@ -1,6 +1,6 @@
 """One fused embedding table for all features of a model.
 
-Shape letters: B batch, F fields, T values of a multi-valued feature, N numeric features, D width.
+Shape letters: B batch, F fields, N numeric features, D width.
 """
 
 import math
@@ -9,12 +9,14 @@ import keras
 from keras import ops
 
 from rectrain.errors import InputError
-from rectrain.features.tables import look_up_fields, normal_columns
+from rectrain.features.tables import look_up_fields, normal_columns, step_bags, value_bags
 from rectrain.schema import Schema
 
 
 class FieldEmbeddings(keras.layers.Layer):
-    """One vector a field: looked up (categorical), averaged over its values (multi-valued), value x vector (numeric).
+    """One vector a field: looked up (categorical), averaged over its values or steps, value x vector (numeric).
+
+    The steps of a short history that share the rows of a feature are a field; other steps and histories are not read.
 
     Computes in float32 under any precision; layers that compute in bfloat16 round what they read.
 
@@ -27,8 +29,9 @@ class FieldEmbeddings(keras.layers.Layer):
     Call arguments:
         batch: the packed batch.
     Returns:
-        float32 (B, F, D): categorical, then multi-valued, then numeric fields, in the order of the schema. With
-        first_order the pair of that and float32 (B,), the sum of the first-order weights of the values in the table.
+        float32 (B, F, D): categorical, then multi-valued fields, then those of histories, then numeric ones, in the
+        order of the schema. With first_order the pair of that and float32 (B,), the sum of the first-order weights of
+        the values in the table, without those of histories.
     Raises:
         InputError: width is below 1; stddev is not a positive number.
     """
@@ -44,7 +47,7 @@ class FieldEmbeddings(keras.layers.Layer):
         name: str = "embedding",
     ):
         super().__init__(name=name, dtype="float32")
-        _check(width, stddev)
+        check_table(width, stddev)
         self.schema = schema
         self.width = width
         self.stddev = stddev
@@ -62,13 +65,13 @@ class FieldEmbeddings(keras.layers.Layer):
     def call(self, batch, training=False):
         parts, first_order_B = [], None
         if self.schema.num_embedding_rows:
-            vectors = look_up_fields(
-                self.table, batch, len(self.schema.categorical), self.schema.multi_valued, training=training
-            )
-            # Split, not sliced: as in look_up_fields.
+            bags = value_bags(self.schema) + step_bags(self.schema)
+            vectors = look_up_fields(self.table, batch, len(self.schema.categorical), bags, training=training)
+            # Split, not sliced: as in look_up_together.
             vectors, weights = ops.split(vectors, [self.width], axis=-1)
             parts.append(vectors)
-            first_order_B = ops.sum(weights, axis=(1, 2))
+            num_first_order = len(self.schema.categorical) + len(self.schema.multi_valued)
+            first_order_B = ops.sum(weights[:, :num_first_order], axis=(1, 2))
         if self.numeric:
             parts.append(batch["numeric"][..., None] * self.numeric_vectors)
         fields_BFD = ops.concatenate(parts, axis=1)
@@ -95,7 +98,7 @@ def side_by_side(schema: Schema, batch, fields):
     return parts[0] if len(parts) == 1 else keras.layers.Concatenate(name="features")(parts)
 
 
-def _check(width: int, stddev: float):
+def check_table(width: int, stddev: float):
     if width < 1:
         raise InputError(f"the width of embeddings must be at least 1; received {width}. Set model.embedding_dim.")
     if not 0 < stddev < math.inf:

@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from rectrain.features.embedding import FieldEmbeddings
-from rectrain.features.tables import look_up, look_up_fields
+from rectrain.features.tables import look_up, look_up_fields, value_bags
 from rectrain.schema import Schema
 
 _tables_apart = False
@@ -50,9 +50,9 @@ def fields_and_linear(schema: Schema, batch, *, width: int, stddev: float, numer
 class LinearTerms(keras.layers.Layer):
     """Sum of one weight for each value of a row, hand-made crosses included, plus a bias.
 
-    A multi-valued feature counts with the mean of its values' weights, a numeric one with value x weight. Weights start
-    at zero, so that what a sparse optimizer never moves stays exactly zero. Computes in float32 under any precision: it
-    is a sum of many small terms, one number each, and costs next to nothing.
+    A multi-valued feature counts with the mean of its values' weights, a numeric one with value x weight, a history
+    does not. Weights start at zero, so that what a sparse optimizer never moves stays exactly zero. Computes in float32
+    under any precision: it is a sum of many small terms, one number each, and costs next to nothing.
 
     Args:
         embedded: the weights of all values that have an embedding stand beside it; here are the others.
@@ -91,4 +91,4 @@ class LinearTerms(keras.layers.Layer):
             crosses_BF = batch["categorical"][:, len(self.schema.categorical) :]
             return look_up(self.table, crosses_BF - self.schema.num_embedding_rows, training=training)
         num_columns = self.schema.num_categorical_columns
-        return look_up_fields(self.table, batch, num_columns, self.schema.multi_valued, training=training)
+        return look_up_fields(self.table, batch, num_columns, value_bags(self.schema), training=training)

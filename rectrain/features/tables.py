@@ -4,6 +4,8 @@ Shape letters: B batch, F fields, T values of a multi-valued feature, N ids, U d
 """
 
 import random
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import keras
 import numpy as np
@@ -11,29 +13,65 @@ import tensorflow as tf
 from keras import ops
 
 from rectrain.optimizers.gradients import sum_rows
-from rectrain.schema import MultiValued
+from rectrain.schema import Schema
 
 _ROWS_AT_A_TIME = 65_536
 
 
-def look_up_fields(
-    table: keras.Variable, batch, num_categorical: int, multi_valued: tuple[MultiValued, ...], *, training: bool
-):
-    """One row of the table for each of the first categorical columns; the mean of its real values for a multi-valued.
+@dataclass(frozen=True)
+class Bag:
+    """Several table rows a row, which become one field: the names of two tensors of the batch."""
+
+    ids: str
+    valid: str
+
+
+def value_bags(schema: Schema) -> list[Bag]:
+    """The multi-valued features."""
+    return [Bag(feature.name, f"{feature.name}_valid") for feature in schema.multi_valued]
+
+
+def step_bags(schema: Schema) -> list[Bag]:
+    """The steps of short histories that share the rows of a feature."""
+    return [
+        Bag(f"{history.name}_{step.name}", f"{history.name}_valid")
+        for history in schema.histories
+        for step in history.steps
+        if history.role == "short" and step.feature is not None
+    ]
+
+
+def look_up_fields(table: keras.Variable, batch, num_categorical: int, bags: list[Bag], *, training: bool):
+    """One row of the table for each of the first categorical columns; the mean of its real values for each bag.
 
     Returns:
         float32 (B, F, D), categorical fields first.
     """
     ids = [batch["categorical"][:, :num_categorical]] if num_categorical else []
-    ids += [batch[feature.name] for feature in multi_valued]
-    rows = look_up(table, ops.concatenate(ids, axis=1), training=training)  # in one go: each row is read once
-    # Split, not sliced: the gradient of a slice is a tensor of zeros that is written and added for each of them.
-    parts = tf.split(rows, [part.shape[1] for part in ids], axis=1)
+    ids += [batch[bag.ids] for bag in bags]
+    parts = look_up_together(table, ids, training=training)
     means = [
-        average_valid(values_BTD, batch[f"{feature.name}_valid"])[:, None]
-        for feature, values_BTD in zip(multi_valued, parts[len(parts) - len(multi_valued) :], strict=True)
+        average_valid(values_BTD, batch[bag.valid])[:, None]
+        for bag, values_BTD in zip(bags, parts[len(parts) - len(bags) :], strict=True)
     ]
-    return ops.concatenate([*parts[: len(parts) - len(multi_valued)], *means], axis=1)
+    return ops.concatenate([*parts[: len(parts) - len(bags)], *means], axis=1)
+
+
+def look_up_together(table: keras.Variable, ids: list, *, training: bool) -> list:
+    """Rows of a table for several tensors of ids in one go, so that each row is read and updated once.
+
+    Args:
+        ids: int32 (B, T), T of each its own.
+    Returns:
+        float32 (B, T, D) for each of them.
+    """
+    rows = look_up(table, ops.concatenate(ids, axis=1), training=training)
+    # Split, not sliced: the gradient of a slice is a tensor of zeros that is written and added for each of them.
+    parts = tf.split(rows, [ops.shape(part)[1] for part in ids], axis=1)
+    return [
+        tf.ensure_shape(part, (None, part_ids.shape[1], table.shape[1]))  # lost where one T is dynamic
+        for part, part_ids in zip(parts, ids, strict=True)
+    ]
 
 
 def average_valid(x, valid):
@@ -57,7 +95,13 @@ def look_up(table: keras.Variable, ids, *, training: bool):
         return _gather(table, ids)
     rows_U, position_N = tf.unique(tf.reshape(ids, [-1]))
     vectors_ND = _expand(_gather(table, rows_U), position_N)
-    return ops.reshape(vectors_ND, (-1, *ids.shape[1:], table.shape[1]))
+    return ops.reshape(vectors_ND, (*ops.shape(ids), table.shape[1]))
+
+
+def reader(table: keras.Variable) -> Callable:
+    """Reads rows without a gradient, also within a tf.while_loop: int32 ids -> float32 (*ids.shape, D)."""
+    copy = _own_copy(table.value)
+    return lambda ids: tf.stop_gradient(copy.sparse_read(ids))
 
 
 def _gather(table: keras.Variable, ids):

@@ -7,25 +7,36 @@ import keras
 from keras import ops
 
 from rectrain.errors import InputError
+from rectrain.layers.activations import activation_layer
 
 
 class MLP(keras.layers.Layer):
-    """Fully connected hidden layers: dense, batch norm (optional), ReLU, dropout.
+    """Fully connected hidden layers: dense, batch norm (optional), activation, dropout.
 
     Source (batch norm): Ioffe & Szegedy 2015, arXiv:1502.03167; its shift replaces the dense bias.
     Args:
         hidden_units: width of each hidden layer.
         dropout: fraction of units dropped in training.
         batch_norm: whether the dense outputs are normalized over the global batch.
+        activation: relu, prelu or dice.
     Call arguments:
         x: float (B, D).
     Returns:
         float (B, hidden_units[-1]).
     Raises:
-        InputError: hidden_units is empty or holds a number below 1; dropout lies outside [0, 1).
+        InputError: hidden_units is empty or holds a number below 1; dropout lies outside [0, 1); there is no such
+            activation.
     """
 
-    def __init__(self, hidden_units: list[int], *, dropout: float, batch_norm: bool, name: str = "mlp"):
+    def __init__(
+        self,
+        hidden_units: list[int],
+        *,
+        dropout: float,
+        batch_norm: bool,
+        activation: str = "relu",
+        name: str = "mlp",
+    ):
         super().__init__(name=name)
         _check(hidden_units, dropout)
         self.dropout = dropout
@@ -35,6 +46,10 @@ class MLP(keras.layers.Layer):
             )
             for position, units in enumerate(hidden_units)
         ]
+        self.activations = [
+            activation_layer(activation, key="hidden_activation", name=f"{activation}_{position}")
+            for position in range(len(hidden_units))
+        ]
         self.norms = [_batch_norm(position) for position in range(len(hidden_units))] if batch_norm else []
 
     def build(self, x_shape):
@@ -43,6 +58,7 @@ class MLP(keras.layers.Layer):
             x_shape = (*x_shape[:-1], dense.units)
             if self.norms:
                 self.norms[position].build(x_shape)
+            self.activations[position].build(x_shape)
         if self.dropout:
             # keras.layers.Dropout names its seed state with a counter of the process; this name is stable.
             self.seed_generator = keras.random.SeedGenerator(name="dropout")
@@ -52,7 +68,7 @@ class MLP(keras.layers.Layer):
             x = dense(x)
             if self.norms:
                 x = self.norms[position](x, training=training)
-            x = ops.relu(x)
+            x = self.activations[position](x)
             if self.dropout and training:
                 x = keras.random.dropout(x, self.dropout, seed=self.seed_generator)
         return x

@@ -13,5 +13,5 @@ from rectrain.schema import Schema
 
 def build(schema: Schema) -> keras.Model:
     label = single_label(schema)
-    batch = packed_inputs(schema)
+    batch = packed_inputs(schema, roles=())
     return keras.Model(batch, {label: LinearTerms(schema)(batch)}, name="lr")
