@@ -11,7 +11,7 @@ import sys
 import traceback
 from pathlib import Path
 
-COMMANDS = ("train", "prepare", "bench")
+COMMANDS = ("train", "prepare", "evaluate", "bench")
 
 
 def main():
@@ -141,6 +141,10 @@ def _run_command(command: str, raw, run_dir, config_yaml: str, typed: str):
         from rectrain.commands import prepare
 
         prepare.run(raw)
+    elif command == "evaluate":
+        from rectrain.commands import evaluate
+
+        evaluate.run(raw)
     elif command == "bench":
         from rectrain.commands import bench
 

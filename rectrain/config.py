@@ -329,6 +329,15 @@ class BenchConfig:
 
 
 @dataclass(frozen=True)
+class EvaluateConfig:
+    run: str
+    split: Literal["train", "valid", "test"]
+    checkpoint: str | int
+    explain: Annotated[int, Range(0)]
+    output: str | None
+
+
+@dataclass(frozen=True)
 class PrepareConfig:
     data: DataConfig
 

@@ -66,6 +66,7 @@ class Step:
     feature: str | None  # the categorical feature it is compared with, whose rows it shares; None: rows of its own
     num_rows: int
     offset: int
+    encoding: dict = dataclasses.field(default_factory=dict)  # of rows of its own
 
 
 @dataclass(frozen=True)

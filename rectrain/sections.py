@@ -2,7 +2,16 @@
 
 import dataclasses
 
-from rectrain.config import BenchConfig, DataConfig, OptimizerConfig, PrepareConfig, TrainConfig, check_keys, parse
+from rectrain.config import (
+    BenchConfig,
+    DataConfig,
+    EvaluateConfig,
+    OptimizerConfig,
+    PrepareConfig,
+    TrainConfig,
+    check_keys,
+    parse,
+)
 from rectrain.errors import InputError
 from rectrain.registry import check_name, check_settings
 
@@ -30,6 +39,15 @@ def prepare_config(raw: dict) -> PrepareConfig:
     config = parse(PrepareConfig, raw, "")
     _check_reader(config.data)
     return config
+
+
+def evaluate_config(raw: dict) -> EvaluateConfig:
+    """The same for `rectrain evaluate`."""
+    if raw.get("run") is None:
+        raise InputError(
+            "run=null: expected the folder of a run, as in rectrain evaluate run=outputs/DATE/TIME_dcn_criteo."
+        )
+    return parse(EvaluateConfig, raw, "")
 
 
 def _check_reader(data: DataConfig):

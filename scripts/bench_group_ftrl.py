@@ -20,7 +20,7 @@ from rectrain.run_dir import RunDir
 from rectrain.sections import train_config
 from rectrain.training.build import build_trainer
 
-STRENGTHS = (0.0, 1e-5, 3e-5, 1e-4, 2e-4, 4e-4, 8e-4)
+STRENGTHS = (0.0, 1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3, 6.4e-3)
 RECIPE = ("model=fm", "optimizer=ftrl", "optimizer.alpha=0.05", "optimizer.beta=2e-3", "trainer.batch_size=512")
 HEADER = """\
 | lambda_group | rows kept | of all | test AUC |

@@ -95,7 +95,8 @@ def _with_histories(batch: dict, views: "HistoryViews") -> dict:
     """The batch with the steps of its rows' histories, (B, T) each; T differs from batch to batch."""
     import tensorflow as tf
 
-    names, kinds = list(batch), {}
+    names = list(batch)
+    kinds: dict[str, tf.DType] = {}
     for history in views.histories:
         kinds |= {f"{history.name}_{step.name}": tf.int32 for step in history.steps}
         kinds[f"{history.name}_valid"] = tf.bool

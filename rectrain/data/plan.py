@@ -115,7 +115,7 @@ class Features:
     def _number_rows(self) -> dict[str, int]:
         """First row of the fused table of each feature that has rows, of "/gap" and of "/action"."""
         sizes = [(f.name, f.num_rows) for f in (*self.categorical, *self.multi_valued)]
-        sizes += [(f"/{name}", num_rows) for name, num_rows in self._own_steps().items()]
+        sizes += [(f"/{name}", num_rows) for name, (num_rows, _) in self._own_steps().items()]
         sizes += [(f.name, f.num_rows) for f in self.crosses]
         *starts, total = accumulate((num_rows for _, num_rows in sizes), initial=0)
         if total > _MAX_TABLE_ROWS:
@@ -125,11 +125,11 @@ class Features:
             )
         return {name: start for (name, _), start in zip(sizes, starts, strict=True)}
 
-    def _own_steps(self) -> dict[str, int]:
-        """Rows of the kinds of steps that share no feature's table."""
-        history = self._config.history
-        gaps = {"gap": schema.NUM_GAPS} if history is not None and history.gaps else {}
-        return gaps if self.action is None else {**gaps, "action": self.action.num_rows}
+    def _own_steps(self) -> dict[str, tuple[int, dict]]:
+        """Rows and encoding of the kinds of steps that share no feature's table."""
+        history, action = self._config.history, self.action
+        gaps = {"gap": (schema.NUM_GAPS, {"type": "gap"})} if history is not None and history.gaps else {}
+        return gaps if action is None else {**gaps, "action": (action.num_rows, action.encoding)}
 
     def _schema(self) -> schema.Schema:
         history = self._config.history
@@ -150,7 +150,8 @@ class Features:
         if history is None:
             return []
         steps = [self._step(name) for name in history.steps]
-        steps += [schema.Step(name, None, n, self._offsets[f"/{name}"]) for name, n in self._own_steps().items()]
+        for name, (num_rows, encoding) in self._own_steps().items():
+            steps.append(schema.Step(name, None, num_rows, self._offsets[f"/{name}"], encoding))
         return [schema.History("history", "short", history.max_length, tuple(steps))]
 
     def _sequence_entry(self, item: tuple[str, list[Sequence]]) -> schema.History:

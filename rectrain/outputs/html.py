@@ -4,7 +4,7 @@ The page is also well-formed XML. What an engineer asks first comes first: how g
 training went, what the data were, what the run cost, and how to run it again.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 
 from rectrain.outputs import formats
 from rectrain.outputs.charts import axis_from_zero, text
@@ -24,9 +24,9 @@ MEANINGS = {
 }
 
 
-def render_html(report: dict) -> str:
-    """The whole page. Parts that a stopped or failed run does not have are left out."""
-    body = "".join(section(report) for section in SECTIONS)
+def render_html(report: dict, sections: Iterable[Callable[[dict], str]] | None = None) -> str:
+    """The whole page, of all SECTIONS or of these. Parts that the report does not have are left out."""
+    body = "".join(section(report) for section in sections or SECTIONS)
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/>'
         '<meta name="viewport" content="width=device-width, initial-scale=1"/>'

@@ -82,7 +82,7 @@ def _data(prepared: Prepared) -> dict:
         "source": manifest["source"],
         "rows": manifest["rows"],
         "positives": manifest["positives"],
-        "manifest": str(prepared.folder / "manifest.json"),
+        "manifest": str((prepared.folder / "manifest.json").resolve()),
         "sample": manifest["sample"],
         "features": [
             {"name": f.name, "kind": kind, "num_rows": getattr(f, "num_rows", None), "encoding": f.encoding["type"]}

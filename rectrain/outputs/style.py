@@ -58,6 +58,7 @@ td small.reason { white-space: normal; }
 .columns { display: grid; gap: 24px 56px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 420px), 1fr)); }
 .room { display: block; width: clamp(80px, 16vw, 220px); }
 .share { display: block; height: 6px; margin-top: 8px; border-radius: 3px; background: var(--valid); min-width: 1px; }
+.share.against { background: var(--test); }
 
 .charts { display: grid; gap: 16px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 330px), 1fr)); }
 .pair { grid-template-columns: repeat(auto-fit, minmax(min(100%, 340px), 1fr)); max-width: 960px; }

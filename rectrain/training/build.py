@@ -15,7 +15,7 @@ from rectrain.run_dir import RunDir
 from rectrain.schema import Schema
 from rectrain.tasks import Task, from_schema
 from rectrain.training import strategy as strategies
-from rectrain.training.checkpoint import Checkpoints
+from rectrain.training.checkpoint import Checkpoints, weights_by_name
 from rectrain.training.memory import keep_freed_memory
 from rectrain.training.monitor import Monitor
 from rectrain.training.precision import default_policy
@@ -42,11 +42,14 @@ def build_trainer(
     return Trainer(config.trainer, prepared, steps, checkpoints, monitor, seed=config.seed, on_evaluation=on_evaluation)
 
 
-def build_steps(config: TrainConfig | BenchConfig, schema: Schema, schedule: dict, precision: str) -> Steps:
+def build_steps(
+    config: TrainConfig | BenchConfig, schema: Schema, schedule: dict, precision: str, *, trains: bool = True
+) -> Steps:
     """Model, optimizer and strategy as compiled steps, all weights and slots made.
 
     Args:
         schedule: the keyword arguments of optimizers/schedules.py.  precision: float32 or bfloat16.
+        trains: False leaves out the optimizer's slots, which scoring does not need.
     Raises:
         InputError: a knob of the model or the optimizer does not fit.
     """
@@ -58,7 +61,8 @@ def build_steps(config: TrainConfig | BenchConfig, schema: Schema, schedule: dic
         optimizer = GroupedOptimizer(_flat(config.optimizer), schedule)
         with default_policy(precision), first_order_tables_apart(not optimizer.moves_columns_alike):
             model = load("models", config.model.name)(schema, **config.model.settings)
-        optimizer.build(model.trainable_variables)
+        if trains:
+            optimizer.build(model.trainable_variables)
     return Steps(model, from_schema(schema), optimizer, strategy)
 
 
@@ -108,5 +112,7 @@ def _schedule(schedule: ScheduleConfig, decay_steps: int) -> dict:
 
 def _variables(model: keras.Model, optimizer: GroupedOptimizer) -> dict:
     """All state of a run by name, the same in every process."""
-    weights = {f"model/{w.path}": w.value for w in model.variables}
-    return {**weights, **{f"optimizer/{name}": variable for name, variable in optimizer.variables.items()}}
+    return {
+        **weights_by_name(model),
+        **{f"optimizer/{name}": variable for name, variable in optimizer.variables.items()},
+    }

@@ -10,6 +10,7 @@ import shutil
 import tempfile
 from pathlib import Path
 
+import keras
 import tensorflow as tf
 
 from rectrain.errors import InputError, first_line
@@ -47,12 +48,9 @@ class Checkpoints:
         try:
             self._checkpoint.write(str(aside / "variables"))
             (aside / "state.json").write_text(state, encoding="utf-8")
-            aside.rename(self._place(step))
+            aside.rename(place(self.folder, step))
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-
-    def _place(self, step: int) -> Path:
-        return self.folder / f"step-{step:08d}"
 
     def _note(self, step: int, is_best: bool):
         """Makes the saved `step` known in the index and removes what is no longer kept."""
@@ -63,8 +61,49 @@ class Checkpoints:
         self.steps = [s for s in self.steps if s in kept]
         write_whole(self.folder / "index.json", json.dumps({"steps": self.steps, "best": self.best}))
         for old in dropped:
-            shutil.rmtree(self._place(old), ignore_errors=True)
+            shutil.rmtree(place(self.folder, old), ignore_errors=True)
 
     def restore(self, step: int):
         """Sets every variable to its value at `step`."""
-        self._checkpoint.read(str(self._place(step) / "variables")).assert_consumed()
+        self._checkpoint.read(str(place(self.folder, step) / "variables")).assert_consumed()
+
+
+def read_index(folder: Path) -> tuple[list[int], int | None]:
+    """Steps that are kept, oldest first, and the best of them; none where nothing was saved.
+
+    Raises:
+        InputError: the index is damaged.
+    """
+    index = folder / "index.json"
+    if not index.exists():
+        return [], None
+    try:
+        told = json.loads(index.read_text(encoding="utf-8"))
+        return list(told["steps"]), told["best"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{index} is damaged ({error}); expected the list of checkpoints that a run left.") from error
+
+
+def restore_weights(folder: Path, step: int, model: keras.Model):
+    """Sets the weights of a model, and no more, to those of a checkpoint.
+
+    Raises:
+        InputError: the checkpoint is damaged, or that of another model.
+    """
+    path = place(folder, step)
+    checkpoint = tf.train.Checkpoint(variables=weights_by_name(model))
+    try:
+        checkpoint.read(str(path / "variables")).assert_existing_objects_matched().expect_partial()
+    except (AssertionError, ValueError, tf.errors.OpError) as error:
+        raise InputError(
+            f"{path} does not fit the model of the run: {first_line(error)} Expected a whole checkpoint of it."
+        ) from error
+
+
+def weights_by_name(model: keras.Model) -> dict[str, tf.Variable]:
+    """All weights and other state of a model, under names that are the same in every process."""
+    return {f"model/{w.path}": w.value for w in model.variables}
+
+
+def place(folder: Path, step: int) -> Path:
+    return folder / f"step-{step:08d}"

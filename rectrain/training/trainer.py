@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+import keras
 import numpy as np
 import tensorflow as tf
 
@@ -59,7 +60,6 @@ class Trainer:
     ):
         self.config, self.prepared, self.steps = config, prepared, steps
         self.checkpoints, self.monitor, self.seed, self.on_evaluation = checkpoints, monitor, seed, on_evaluation
-        self._views = histories_read(prepared, steps)
         self.done = Progression()
         self.steps_per_epoch = math.ceil(prepared.rows("train") / config.batch_size)
         self.total_steps = total_steps(config, prepared.rows("train"))
@@ -81,7 +81,7 @@ class Trainer:
     def score(self, split: str) -> Scored:
         """Every row of a split, scored with the present weights."""
         started = time.perf_counter()
-        dataset = self._batches(split, self.config.eval_batch_size)
+        dataset = split_batches(self.prepared, split, self.config.eval_batch_size, self.steps.model)
         with Progress(f"evaluate {split}", self.prepared.rows(split), say) as progress:
             scored = score_rows(self.steps.score, dataset, progress)
         self.done.eval_rows += len(scored.labels)
@@ -100,11 +100,8 @@ class Trainer:
     def _batches_of_all_epochs(self):
         """One stream, so that the next epoch's rows are made ready while this one's last are trained on."""
         shuffle = Shuffle(self.seed, self.done.epoch, self.config.shuffle_rows, self.config.epochs)
-        dataset = self._batches("train", self.config.batch_size, shuffle)
+        dataset = split_batches(self.prepared, "train", self.config.batch_size, self.steps.model, shuffle)
         return iter(self.steps.strategy.distribute_datasets_from_function(lambda _: dataset))
-
-    def _batches(self, split: str, batch_size: int, shuffle: Shuffle | None = None):
-        return batches(self.prepared.schema, self.prepared.shards(split), batch_size, shuffle, views=self._views)
 
     def _train_until(self, step: int, iterator, progress: Progress):
         started = time.perf_counter()
@@ -177,13 +174,14 @@ class Trainer:
             self.done.stopped_because = f"{self.monitor.name} has not improved for {without_gain} evaluations"
 
 
-def histories_read(prepared: Prepared, steps: Steps):
-    """The histories that the model reads from the store of the data set; None: none."""
-    if not prepared.schema.histories:
-        return None
-    from rectrain.data.history_views import HistoryViews  # loads numba
+def split_batches(prepared: Prepared, split: str, batch_size: int, model: keras.Model, shuffle: Shuffle | None = None):
+    """A tf.data.Dataset of batches with all that a model reads; without `shuffle` in the order of the files."""
+    views = None
+    if prepared.schema.histories:
+        from rectrain.data.history_views import HistoryViews  # loads numba
 
-    return HistoryViews.of(prepared.schema, prepared.folder, steps.model.input)
+        views = HistoryViews.of(prepared.schema, prepared.folder, model.input)
+    return batches(prepared.schema, prepared.shards(split), batch_size, shuffle, views=views)
 
 
 def total_steps(config: TrainerConfig, train_rows: int) -> int:
