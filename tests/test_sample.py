@@ -117,7 +117,7 @@ def test_info_beside_the_file_holds_the_scores_of_the_true_probabilities(layout,
     assert info.base_rate == labels.mean()
     assert sample.SampleInfo.read(path) == info
     note = json.loads((tmp_path / f"{layout}.txt.info.json").read_text())
-    assert set(note) == {"layout", "rows", "seed", "bayes_auc", "bayes_logloss", "base_rate"}
+    assert set(note) == {"layout", "rows", "seed", "truth", "bayes_auc", "bayes_logloss", "base_rate"}
     assert (note["layout"], note["rows"], note["seed"]) == (layout, 1200, 5)
 
 
@@ -263,8 +263,8 @@ def test_a_negative_seed_is_refused(tmp_path):
 def test_an_unknown_layout_is_refused_with_a_suggestion(tmp_path):
     with pytest.raises(InputError, match=r"data\.sample\.layout='critéo'.* Did you mean 'criteo'\?"):
         sample.write("critéo", tmp_path / "x", rows=5, seed=1)
-    with pytest.raises(InputError, match=r"Known: avazu, criteo\."):
-        sample.write("movies", tmp_path / "x", rows=5, seed=1)
+    with pytest.raises(InputError, match=r"Known: amazon, avazu, criteo, movielens, taobao\."):
+        sample.write("songs", tmp_path / "x", rows=5, seed=1)
 
 
 def test_tensorflow_is_not_imported():

@@ -1,4 +1,6 @@
-"""A built-in sample with a known truth, in the raw layout of Criteo's or Avazu's file.
+"""A built-in sample with a known truth, in the raw layout of Criteo's or Avazu's file; and the way to all samples.
+
+Samples of event logs (MovieLens, Amazon, Taobao) are drawn by behaviour_sample.py. What follows is about the others.
 
 Columns are independent. A categorical column is Zipf-like, a count is floor(exp(Normal)), a blank is one value more; a
 few columns hold a value of its own in every other row and tell nothing. Every value of the others has one number e, of
@@ -39,6 +41,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
+from rectrain.data import behaviour_sample
 from rectrain.errors import InputError, did_you_mean
 
 BLOCK_ROWS = 65_536  # drawn and written at a time; part of the recipe: another size draws other rows
@@ -274,9 +277,10 @@ class SampleInfo:
     layout: str
     rows: int
     seed: int
-    bayes_auc: float | None  # null: all labels are the same
-    bayes_logloss: float
-    base_rate: float
+    truth: str | None  # null: the layout has one or none
+    bayes_auc: float | None  # null: all labels are the same, or there are none before negatives are sampled
+    bayes_logloss: float | None  # null: there are no labels
+    base_rate: float | None
 
     @staticmethod
     def path(sample: Path) -> Path:
@@ -325,19 +329,48 @@ def draw_positions(shares: np.ndarray, num_rows: int, rng: np.random.Generator) 
     return np.minimum(drawn, np.flatnonzero(shares)[-1])  # the sum may end a rounding error below 1
 
 
-def check(layout: str, rows: int, seed: int) -> None:
-    if layout not in LAYOUTS:
-        hint = did_you_mean(layout, LAYOUTS)
+def check(layout: str, rows: int, seed: int, truth: str | None = None) -> None:
+    layouts = [*LAYOUTS, *behaviour_sample.LAYOUTS]
+    if layout not in layouts:
+        hint = did_you_mean(layout, layouts)
         raise InputError(
             f"data.sample.layout={layout!r}: expected the layout of a built-in sample.{hint} "
             "For data of any other layout set data.files to its files."
         )
+    _check_truth(layout, truth)
     if rows < 1:
         raise InputError(f"data.sample.rows={rows}: expected at least 1 row. Set data.sample.rows=120000, for example.")
     if seed < 0:
         raise InputError(
             f"data.sample.seed={seed}: expected a whole number from 0 on. Set data.sample.seed=1, for example."
         )
+
+
+def _check_truth(layout: str, truth: str | None) -> None:
+    truths = behaviour_sample.LAYOUTS[layout].truths if layout in behaviour_sample.LAYOUTS else ()
+    if truths and truth not in truths:
+        received = "null" if truth is None else repr(truth)
+        raise InputError(
+            f"data.sample.truth={received}: expected {', '.join(truths)}, what the labels of layout {layout} depend on."
+        )
+    if not truths and truth is not None:
+        raise InputError(
+            f"data.sample.truth={truth!r}: the layout {layout} has no choice of truths. Set data.sample.truth=null."
+        )
+
+
+def place(layout: str, *, rows: int, seed: int, truth: str | None = None) -> Path:
+    """Where `write` should put the sample, below the folder of all samples; one of several files has its own folder.
+
+    Raises:
+        InputError: unknown layout or truth, or rows or seed out of range.
+    """
+    check(layout, rows, seed, truth)
+    if layout in behaviour_sample.LAYOUTS:
+        named = layout if truth is None else f"{layout}-{truth}"
+        return Path(f"{named}-{rows}-{seed}", behaviour_sample.LAYOUTS[layout].file)
+    ending = "tsv" if LAYOUTS[layout].delimiter == "\t" else "csv"
+    return Path(f"{layout}-{rows}-{seed}.{ending}")
 
 
 def draw_truth(layout: str, seed: int) -> tuple[Truth, np.random.Generator]:
@@ -361,29 +394,52 @@ def draw_blocks(truth: Truth, num_rows: int, rng: np.random.Generator) -> Iterat
         yield Block(rows, positions, probabilities, rng.random(rows.size) < probabilities)
 
 
-def true_probabilities(layout: str, *, rows: int, seed: int) -> np.ndarray:
-    """P(click) of the rows that `write` writes, float64 (N,)."""
-    check(layout, rows, seed)
-    truth, rng = draw_truth(layout, seed)
-    return np.concatenate([block.probabilities for block in draw_blocks(truth, rows, rng)])
+def true_probabilities(layout: str, *, rows: int, seed: int, truth: str | None = None) -> np.ndarray | None:
+    """P(1) of the rows that `write` writes, float64 (N,); None where negatives are to be sampled."""
+    check(layout, rows, seed, truth)
+    if layout in behaviour_sample.LAYOUTS:
+        return behaviour_sample.draw(layout, rows=rows, seed=seed, truth=truth).probabilities
+    drawn, rng = draw_truth(layout, seed)
+    return np.concatenate([block.probabilities for block in draw_blocks(drawn, rows, rng)])
 
 
-def write(layout: str, path: Path, *, rows: int, seed: int) -> SampleInfo:
-    """Writes the sample to path and its SampleInfo beside it; both are whole or not there.
+def write(layout: str, path: Path, *, rows: int, seed: int, truth: str | None = None) -> SampleInfo:
+    """Writes the sample to path, and beside it other files of the layout and its SampleInfo; path is whole and last.
 
     The same arguments give the same bytes.
 
     Raises:
-        InputError: unknown layout, or rows or seed out of range.
+        InputError: unknown layout or truth, or rows or seed out of range.
     """
-    check(layout, rows, seed)
-    truth, rng = draw_truth(layout, seed)
+    check(layout, rows, seed, truth)
     with replacing(path) as partial:
-        labels, probabilities = write_rows(truth, partial, rows, rng)
-        info = SampleInfo(layout, rows, seed, *bayes_scores(labels, probabilities), float(labels.mean()))
+        if layout in behaviour_sample.LAYOUTS:
+            labels, probabilities = write_log(
+                behaviour_sample.draw(layout, rows=rows, seed=seed, truth=truth), path, partial
+            )
+        else:
+            drawn, rng = draw_truth(layout, seed)
+            labels, probabilities = write_rows(drawn, partial, rows, rng)
+        info = SampleInfo(layout, rows, seed, truth, *_scores(labels, probabilities))
         with replacing(SampleInfo.path(path)) as partial_info:
             partial_info.write_text(json.dumps(dataclasses.asdict(info), indent=1) + "\n", encoding="utf-8")
     return info
+
+
+def write_log(drawn: behaviour_sample.DrawnLog, path: Path, partial: Path):
+    """The log to partial, the files beside it to where they belong; labels and true probabilities, or None."""
+    for name, content in drawn.side_files.items():
+        with replacing(path.with_name(name)) as partial_side:
+            partial_side.write_bytes(content)
+    partial.write_bytes(drawn.log)
+    return drawn.labels, drawn.probabilities
+
+
+def _scores(labels: np.ndarray | None, probabilities: np.ndarray | None):
+    """AUC, log loss and base rate."""
+    if labels is None or probabilities is None:
+        return None, None, None
+    return *bayes_scores(labels, probabilities), float(labels.mean())
 
 
 @contextlib.contextmanager
