@@ -27,7 +27,7 @@ def schema(*, numeric=2, multi_valued=True, crosses=True, labels=("click",)) -> 
     )
 
 
-def with_histories(*, gaps=True, action=True, lists=False, **kinds) -> Schema:
+def with_histories(*, gaps=True, action=True, lists=False, roles=("short", "long", "hits"), **kinds) -> Schema:
     """As `schema`, with a short history, a long one and hits; steps are of "c" (the item) and "a" (its category).
 
     The crosses make room for rows of the gap (4) and of the action (3). With `lists` there is a second short history
@@ -41,8 +41,8 @@ def with_histories(*, gaps=True, action=True, lists=False, **kinds) -> Schema:
         steps.append(Step("gap", None, 4, offset))
     if action:
         steps.append(Step("action", None, 3, offset + 4 * gaps))
-    roles = {"history": ("short", 5), "long": ("long", 9), "hits": ("hits", 3)}
-    histories = [History(name, role, length, tuple(steps)) for name, (role, length) in roles.items()]
+    lengths = {"history": ("short", 5), "long": ("long", 9), "hits": ("hits", 3)}
+    histories = [History(name, role, length, tuple(steps)) for name, (role, length) in lengths.items() if role in roles]
     if lists:
         histories.append(History("seen", "short", 2, tuple(steps[:1]), from_log=False))
     moved = tuple(dataclasses.replace(cross, offset=offset + 4 * gaps + 3 * action) for cross in plain.crosses)

@@ -12,7 +12,7 @@ from omegaconf import OmegaConf
 
 from rectrain.errors import InputError
 from rectrain.features.linear import first_order_tables_apart
-from rectrain.schema import Categorical, Schema
+from rectrain.schema import Categorical, History, Schema, Step
 from tests import samples
 from tests.reference import models as reference
 from tests.reference.layers import set_random_weights
@@ -30,6 +30,24 @@ AUTOINT = {
     "residual": True,
     "scaling": False,
 }
+POOLED = {**DEEP, "hidden_activation": "relu", "pooling": "mean", "weighted_by": "gap"}
+DIN = {
+    **DEEP,
+    "hidden_activation": "relu",
+    "attention_units": [6],
+    "attention_activation": "dice",
+    "softmax": False,
+    "scaling": False,
+}
+SELF_ATTENTION = {**DIN, "num_heads": 2, "head_width": 3, "positions": True}
+SIM = {**DIN, "exact_search": "multi_head", "num_heads": 2, "head_width": 3}
+SEQUENCE_KNOBS = {
+    "pooled_dnn": POOLED,
+    "din": DIN,
+    "din_self_attention": SELF_ATTENTION,
+    "sim_hard": SIM,
+    "sim_soft": {**SIM, "num_found": 3, "num_trained": 4},
+}
 KNOBS = {
     "lr": {},
     "fm": EMBEDDING,
@@ -38,6 +56,7 @@ KNOBS = {
     "dcn": DCN,
     "dcn_v2": DCN_V2,
     "autoint": AUTOINT,
+    **SEQUENCE_KNOBS,
 }
 NORMED = {"batch_norm": True, "dropout": 0.4}
 VARIANTS = [
@@ -55,17 +74,43 @@ VARIANTS = [
     ("autoint", {"residual": False}),
     ("autoint", {"scaling": True}),
     ("autoint", {"head_width": 2}),  # as wide as the embeddings: the residual needs no matrix
+    ("pooled_dnn", {"pooling": "sum"}),
+    ("pooled_dnn", {"pooling": "weighted"}),
+    ("pooled_dnn", {"pooling": "weighted", "weighted_by": "action"}),
+    ("pooled_dnn", {"hidden_activation": "prelu"}),
+    ("pooled_dnn", {"hidden_activation": "dice"}),
+    ("din", {"attention_activation": "prelu"}),
+    ("din", {"attention_activation": "relu", "attention_units": [6, 4]}),
+    ("din", {"attention_activation": "sigmoid"}),
+    ("din", {"softmax": True, "scaling": True}),
+    ("din_self_attention", {"positions": False}),
+    ("sim_hard", {"exact_search": "din"}),
+    ("sim_soft", {"exact_search": "din"}),
+    ("sim_soft", {"num_found": 20, "num_trained": 20}),  # more than there are steps
 ]
 NUMERIC_ONLY = Schema("n", (), samples.schema(numeric=3).numeric, (), (), ("click",))
 SCHEMAS = {
     "all kinds": samples.schema(),
     "categorical": samples.schema(numeric=0, multi_valued=False, crosses=False),
     "numeric": NUMERIC_ONLY,
+    "histories": samples.with_histories(),
+    "histories alone": samples.with_histories(
+        numeric=0, multi_valued=False, crosses=False, gaps=False, action=False, lists=True
+    ),
 }
 each_model = pytest.mark.parametrize("name", KNOBS)
 each_variant = pytest.mark.parametrize(
     ("name", "changed"), VARIANTS, ids=[" ".join([n, *(f"{k}={v}" for k, v in c.items())]) for n, c in VARIANTS]
 )
+
+
+def schema_for(name, **kinds):
+    return samples.with_histories(**kinds) if name in SEQUENCE_KNOBS else samples.schema(**kinds)
+
+
+def outputs(model, batch, **mode):
+    """Logits of what the model reads of a batch."""
+    return model({key: batch[key] for key in model.input}, **mode)
 
 
 def build(name, schema, **changed):
@@ -79,19 +124,25 @@ def set_policy():
     keras.config.set_dtype_policy("float32")
 
 
+def lacks_weights(schema, name, changed):
+    return changed.get("pooling") == "weighted" and len(schema.history("short").steps) == 2
+
+
 @each_variant
 @pytest.mark.parametrize("kinds", SCHEMAS)
 @pytest.mark.parametrize("apart", [False, True])
 def test_logits_match_numpy(name, changed, kinds, apart):
     schema = SCHEMAS[kinds]
+    if name in SEQUENCE_KNOBS and (apart or "histories" not in kinds or lacks_weights(schema, name, changed)):
+        return
     with first_order_tables_apart(apart):
         model = build(name, schema, **changed)
     weights = set_random_weights(model, seed=1)
     for rows in (0, 1, 6):
         batch = samples.batch(schema, rows, seed=rows)
         expected = getattr(reference, name)(weights, schema, batch, **{**KNOBS[name], **changed})
-        logits = model(batch)
-        assert list(logits) == ["click"]
+        logits = outputs(model, batch)
+        assert [output for output in logits if "/" not in output] == ["click"]
         assert logits["click"].shape == (rows,)
         np.testing.assert_allclose(logits["click"], expected, rtol=1e-4, atol=1e-4)
 
@@ -153,7 +204,7 @@ def test_parameters_equal_those_of_fuxictr_on_criteo(name, expected):
 
 @each_model
 def test_names_are_the_same_when_built_again(name):
-    first, second = (build(name, samples.schema(), **(NORMED if "dropout" in KNOBS[name] else {})) for _ in range(2))
+    first, second = (build(name, schema_for(name), **(NORMED if "dropout" in KNOBS[name] else {})) for _ in range(2))
     assert [w.path for w in first.variables] == [w.path for w in second.variables]
     assert [layer.name for layer in first.layers] == [layer.name for layer in second.layers]
     assert len({w.path for w in first.variables}) == len(first.variables)
@@ -163,11 +214,12 @@ def test_names_are_the_same_when_built_again(name):
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
 def test_gradients_of_tables_are_sparse_and_all_weights_have_one(name, policy, set_policy):
     set_policy(policy)
-    schema = samples.schema()
+    schema = schema_for(name)
     model = build(name, schema)
     set_random_weights(model, seed=1)
     with tf.GradientTape() as tape:
-        loss = tf.reduce_sum(model(samples.batch(schema, 6), training=True)["click"] ** 2)
+        logits = outputs(model, samples.batch(schema, 6), training=True)
+        loss = tf.add_n([tf.reduce_sum(logit**2) for logit in logits.values()])
     weights = model.trainable_weights
     gradients = tape.gradient(loss, [weight.value for weight in weights])
     sparse = [weight.path for weight, g in zip(weights, gradients, strict=True) if isinstance(g, tf.IndexedSlices)]
@@ -177,30 +229,31 @@ def test_gradients_of_tables_are_sparse_and_all_weights_have_one(name, policy, s
 
 @each_model
 def test_bfloat16_gives_float32_logits_near_those_of_float32(name, set_policy):
-    schema = samples.schema()
+    schema = schema_for(name)
     batch = samples.batch(schema, 50)
     exact = build(name, schema)
     set_policy("mixed_bfloat16")
     rounded = build(name, schema)
     set_random_weights(rounded, seed=1, scale=0.3)
     set_random_weights(exact, seed=1, scale=0.3)
-    logits = rounded(batch)["click"]
+    logits = outputs(rounded, batch)["click"]
     assert logits.dtype == tf.float32
     assert all(weight.dtype == "float32" for weight in rounded.weights)
-    np.testing.assert_allclose(logits, exact(batch)["click"], atol=2e-2)
+    np.testing.assert_allclose(logits, outputs(exact, batch)["click"], atol=2e-2)
 
 
 @pytest.mark.parametrize("name", [name for name in KNOBS if "dropout" in KNOBS[name]])
 def test_dropout_acts_in_training_only(name):
-    schema = samples.schema()
+    schema = schema_for(name)
     batch = samples.batch(schema, 20)
-    model, plain = build(name, schema, dropout=0.5), build(name, schema)
+    without_statistics = {"attention_activation": "relu"} if "attention_activation" in KNOBS[name] else {}
+    model, plain = (build(name, schema, dropout=dropout, **without_statistics) for dropout in (0.5, 0.0))
     set_random_weights(model, seed=1)
     set_random_weights(plain, seed=1)
-    first, second = (model(batch, training=True)["click"].numpy() for _ in range(2))
+    first, second = (outputs(model, batch, training=True)["click"].numpy() for _ in range(2))
     assert np.any(first != second)
-    np.testing.assert_array_equal(model(batch)["click"], plain(batch)["click"])
-    np.testing.assert_array_equal(plain(batch, training=True)["click"], plain(batch)["click"])
+    np.testing.assert_array_equal(outputs(model, batch)["click"], outputs(plain, batch)["click"])
+    np.testing.assert_array_equal(outputs(plain, batch, training=True)["click"], outputs(plain, batch)["click"])
 
 
 @pytest.mark.parametrize("name", ["fm", "deepfm", "autoint", "dcn", "dcn_v2"])
@@ -220,12 +273,12 @@ def test_crosses_reach_linear_parts_only(name):
 
 @each_model
 def test_padding_does_not_count(name):
-    schema = samples.schema()
+    schema = schema_for(name)
     model = build(name, schema)
     set_random_weights(model, seed=1)
     batch = samples.batch(schema, 8)
     other = dict(batch, tags=np.where(batch["tags_valid"], batch["tags"], 17).astype("int32"))
-    np.testing.assert_array_equal(model(batch)["click"], model(other)["click"])
+    np.testing.assert_array_equal(outputs(model, batch)["click"], outputs(model, other)["click"])
 
 
 @each_model
@@ -234,8 +287,8 @@ def test_defaults_are_the_knobs_of_the_builder_and_build(name):
     assert defaults.pop("name") == name
     module = importlib.import_module(f"rectrain.models.{name}")
     assert list(defaults) == list(inspect.signature(module.build).parameters)[1:]
-    schema = samples.schema()
-    assert module.build(schema, **defaults)(samples.batch(schema, 3))["click"].shape == (3,)
+    schema = schema_for(name)
+    assert outputs(module.build(schema, **defaults), samples.batch(schema, 3))["click"].shape == (3,)
 
 
 @pytest.mark.parametrize(
@@ -245,6 +298,17 @@ def test_defaults_are_the_knobs_of_the_builder_and_build(name):
         *((name, {"embedding_stddev": -0.1}) for name in KNOBS if name != "lr"),
         *((name, {"hidden_units": [4, 0]}) for name in KNOBS if "hidden_units" in KNOBS[name]),
         *((name, {"dropout": 1.0}) for name in KNOBS if "dropout" in KNOBS[name]),
+        *((name, {"hidden_units": []}) for name in SEQUENCE_KNOBS),
+        *((name, {"hidden_activation": "rellu"}) for name in SEQUENCE_KNOBS),
+        *((name, {"attention_units": []}) for name in ("din", "din_self_attention", "sim_hard", "sim_soft")),
+        *((name, {"attention_activation": "dise"}) for name in ("din", "din_self_attention", "sim_hard", "sim_soft")),
+        *((name, {"num_heads": 0}) for name in ("din_self_attention", "sim_hard", "sim_soft")),
+        *((name, {"head_width": 0}) for name in ("din_self_attention", "sim_hard", "sim_soft")),
+        *((name, {"exact_search": "dim"}) for name in ("sim_hard", "sim_soft")),
+        ("pooled_dnn", {"pooling": "max"}),
+        ("pooled_dnn", {"weighted_by": "time"}),
+        ("sim_soft", {"num_found": 0}),
+        ("sim_soft", {"num_trained": 0}),
         ("wide_deep", {"hidden_units": []}),
         ("deepfm", {"hidden_units": []}),
         ("dcn", {"num_crosses": -1}),
@@ -261,10 +325,157 @@ def test_defaults_are_the_knobs_of_the_builder_and_build(name):
 def test_wrong_knobs_are_refused_by_key(name, changed):
     (key,) = changed
     with pytest.raises(InputError, match=rf"model\.{key}\b"):
-        build(name, samples.schema(), **changed)
+        build(name, schema_for(name), **changed)
 
 
 @each_model
 def test_several_labels_are_refused(name):
     with pytest.raises(InputError, match=r"data\.labels"):
-        build(name, samples.schema(labels=("click", "like")))
+        build(name, schema_for(name, labels=("click", "like")))
+
+
+each_sequence_model = pytest.mark.parametrize("name", SEQUENCE_KNOBS)
+
+
+def logits_of(name, schema, batch, **changed):
+    model = build(name, schema, **changed)
+    set_random_weights(model, seed=1)
+    return {key: logit.numpy() for key, logit in outputs(model, batch).items()}
+
+
+@pytest.mark.parametrize("changed", [{}, {"num_trained": 20}, {"hidden_activation": "prelu"}], ids=str)
+def test_auxiliary_logits_of_the_search_match_numpy(changed):
+    schema = samples.with_histories()
+    model = build("sim_soft", schema, **changed)
+    weights = set_random_weights(model, seed=1)
+    for rows in (0, 1, 6):
+        batch = samples.batch(schema, rows, seed=rows)
+        expected = reference.sim_soft_search(weights, schema, batch, **{**KNOBS["sim_soft"], **changed})
+        np.testing.assert_allclose(outputs(model, batch)["click/search"], expected, rtol=1e-4, atol=1e-4)
+
+
+@each_sequence_model
+@pytest.mark.parametrize("extra", [1, 7])
+def test_more_padding_changes_nothing(name, extra):
+    schema = samples.with_histories(lists=True)
+    batch = samples.batch(schema, 9)
+    short, long = (logits_of(name, schema, b) for b in (batch, samples.padded(schema, batch, extra)))
+    for key in short:
+        np.testing.assert_allclose(long[key], short[key], rtol=1e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("name", SEQUENCE_KNOBS)
+def test_padding_does_not_count_in_training(name):
+    """Dice has the statistics of real steps alone."""
+    schema = samples.with_histories()
+    batch = samples.batch(schema, 9)
+    model = build(name, schema)
+    set_random_weights(model, seed=1)
+    short, long = (outputs(model, b, training=True)["click"] for b in (batch, samples.padded(schema, batch, 4)))
+    np.testing.assert_allclose(long, short, rtol=1e-5, atol=1e-5)
+
+
+def shuffled(schema, batch):
+    """The real steps of each history in another order."""
+    rng = np.random.default_rng(5)
+    other = dict(batch)
+    for h in schema.histories:
+        order = np.arange(batch[f"{h.name}_valid"].shape[1])[None].repeat(len(batch[f"{h.name}_valid"]), axis=0)
+        for row, valid in enumerate(batch[f"{h.name}_valid"]):
+            order[row, : valid.sum()] = rng.permutation(valid.sum())
+        for step in h.steps:
+            other[f"{h.name}_{step.name}"] = np.take_along_axis(batch[f"{h.name}_{step.name}"], order, axis=1)
+    return other
+
+
+@each_sequence_model
+def test_the_order_of_steps_counts_with_positions_only(name):
+    schema = samples.with_histories()
+    batch = samples.batch(schema, 9)
+    other = shuffled(schema, batch)
+    assert any(np.any(batch[key] != other[key]) for key in batch)
+    changed = {"num_trained": 20} if name == "sim_soft" else {}  # else the search learns from other steps
+    if name == "din_self_attention":
+        assert np.any(np.abs(logits_of(name, schema, batch)["click"] - logits_of(name, schema, other)["click"]) > 1e-3)
+        changed = {"positions": False}
+    first, second = (logits_of(name, schema, b, **changed) for b in (batch, other))
+    for key in first:
+        np.testing.assert_allclose(first[key], second[key], rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("name", "changed", "expected"),
+    [("pooled_dnn", {}, 63_681), ("din", {}, 72_066), ("din", {"attention_activation": "relu"}, 72_002)],
+)
+def test_parameters_equal_those_of_fuxictr_on_movielens(name, changed, expected):
+    """FuxiCTR: three fields with 2,812 rows, a history of item and genre, vectors of 16, MLP 128-64, attention 64."""
+    fields = (Categorical("user", 946, 0, {}), Categorical("item", 1648, 946, {}), Categorical("genre", 218, 2594, {}))
+    steps = (Step("item", "item", 1648, 946), Step("genre", "genre", 218, 2594))
+    schema = Schema("ml", fields, (), (), (), ("click",), (History("history", "short", 50, steps),))
+    size = {"embedding_dim": 16, "hidden_units": [128, 64]}
+    size |= {"attention_units": [64]} if name == "din" else {}
+    by_hand = 2812 * 16 + 5 * 16 * 128 + 128 + 128 * 64 + 64 + 64 + 1
+    by_hand += 0 if name == "pooled_dnn" else 4 * 32 * 64 + 64 + 64 + 1 + (0 if changed else 64)
+    model = build(name, schema, **size, **changed)
+    assert sum(np.prod(weight.shape) for weight in model.trainable_weights) == by_hand == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "schema", "message"),
+    [
+        *((name, samples.schema(), r"data\.history is null") for name in SEQUENCE_KNOBS),
+        ("sim_hard", samples.with_histories(roles=("short",)), r"data\.history\.hits_length is null"),
+        ("sim_soft", samples.with_histories(roles=("short",)), r"data\.history\.long_length is null"),
+    ],
+)
+def test_missing_histories_are_named_by_their_key(name, schema, message):
+    with pytest.raises(InputError, match=rf"model={name} .*{message}"):
+        build(name, schema)
+
+
+@pytest.mark.parametrize(("weighted_by", "key"), [("gap", "gaps"), ("action", "action")])
+def test_weights_that_the_history_lacks_are_named_by_their_key(weighted_by, key):
+    schema = samples.with_histories(gaps=False, action=False)
+    with pytest.raises(InputError, match=rf"data\.history\.{key}"):
+        build("pooled_dnn", schema, pooling="weighted", weighted_by=weighted_by)
+
+
+def test_weighted_pooling_starts_as_the_mean():
+    schema = samples.with_histories()
+    batch = samples.batch(schema, 6)
+    weighted, mean = (build("pooled_dnn", schema, pooling=pooling) for pooling in ("weighted", "mean"))
+    for weight in mean.weights:
+        value = np.random.default_rng(0).normal(size=weight.shape)
+        weight.assign(value)
+        next(w for w in weighted.weights if w.path == weight.path).assign(value)
+    np.testing.assert_allclose(outputs(weighted, batch)["click"], outputs(mean, batch)["click"], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize(("name", "roles"), [("lr", ()), ("dcn", ("short",)), ("sim_hard", ("short", "hits"))])
+def test_models_ask_for_the_histories_they_read_alone(name, roles):
+    schema = samples.with_histories()
+    read = {h.role for h in schema.histories if f"{h.name}_valid" in build(name, schema).input}
+    assert read == set(roles)
+    assert ("history_gap" in build(name, schema).input) == (name == "sim_hard")
+
+
+def test_the_search_learns_from_its_own_output_alone():
+    schema = samples.with_histories()
+    model = build("sim_soft", schema)
+    set_random_weights(model, seed=1)
+    kernels = [w.value for w in model.trainable_weights if w.path.startswith("embedding/search/")]
+    assert len(kernels) == 2
+    with tf.GradientTape(persistent=True) as tape:
+        logits = outputs(model, samples.batch(schema, 6), training=True)
+    assert tape.gradient(logits["click"], kernels) == [None, None]
+    assert all(np.any(g) for g in tape.gradient(logits["click/search"], kernels))
+
+
+@each_sequence_model
+def test_all_ids_of_a_row_are_made_distinct_once(name):
+    schema = samples.with_histories()
+    model = build(name, schema)
+    batch = samples.batch(schema, 3)
+    inputs = {key: batch[key] for key in model.input}
+    graph = tf.function(lambda x: model(x, training=True)).get_concrete_function(inputs).graph
+    assert [op.type for op in graph.get_operations()].count("Unique") == 1

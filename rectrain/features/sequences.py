@@ -1,6 +1,7 @@
 """Histories as vectors, beside the fields of a row, from the one fused table.
 
-Shape letters: B batch, F fields, T steps, K steps found, S features that steps share, D width.
+Shape letters: B batch, F fields, T steps, C steps of a chunk, K steps found, S features that steps share, E width of
+extras, D width of a vector, in the search that of all S.
 """
 
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ import tensorflow as tf
 from keras import ops
 
 from rectrain.features.embedding import check_table, side_by_side
+from rectrain.features.step_ids import StepIds, shared_steps, steps_of_batch
 from rectrain.features.tables import average_valid, look_up_together, normal_columns, reader, value_bags
 from rectrain.layers.soft_search import SoftSearch, best_steps, evenly_spaced_steps, score_weighted_sum
 from rectrain.schema import History, Schema
@@ -81,100 +83,69 @@ class SequenceFeatures(keras.layers.Layer):
             name="table",
         )
         if self.search is not None:
-            self.scoring.build((None, len(_shared(self.search.history)) * self.width))
+            self.scoring.build((None, len(shared_steps(self.search.history)) * self.width))
 
     def call(self, batch, training=False):
-        ids = [_in_batch(history, batch, self.extras) for history in self.histories]
+        read = [steps_of_batch(history, batch, extras=self.extras) for history in self.histories]
         if self.search is not None:
-            ids += self._searched(_in_batch(self.search.history, batch, self.extras), batch)
-        fields_BFD, vectors = self._look_up(batch, ids, training)
-        histories = {steps.name: self._history(steps, vectors, fields_BFD) for steps in ids}
+            read += self._searched(steps_of_batch(self.search.history, batch, extras=self.extras), batch)
+        fields_BFD, vectors = self._look_up(batch, read, training)
+        histories = {steps.name: self._history(steps, vectors, fields_BFD) for steps in read}
         features = {"fields": fields_BFD, "histories": histories}
         if self.search is not None:
             features["search"] = self._what_trains_the_search(histories.pop("trained"))
         return features
 
-    def _look_up(self, batch, ids: list["StepIds"], training):
-        """float32 (B, F, D), the fields; {(history, step): float32 (B, T, D)}."""
+    def _look_up(self, batch, read: list[StepIds], training):
+        """float32 (B, F, D), the fields; {(name, "keys" or "extras"): float32 (B, T, ...)}, steps."""
         bags = value_bags(self.schema)
-        wanted = {"categorical": batch["categorical"][:, : len(self.schema.categorical)]}
-        wanted |= {bag.ids: batch[bag.ids] for bag in bags}
-        wanted |= {(steps.name, name): values for steps in ids for name, values in steps.ids.items()}
-        found = look_up_together(self.table, list(wanted.values()), training=training)
-        vectors = dict(zip(wanted, found, strict=True))
-        means = [average_valid(vectors.pop(bag.ids), batch[bag.valid])[:, None] for bag in bags]
-        return ops.concatenate([vectors.pop("categorical"), *means], axis=1), vectors
-
-    def _history(self, steps: "StepIds", vectors, fields_BFD):
-        """As the class returns it."""
-        fields = tf.unstack(fields_BFD, axis=1)
-        shared = _shared(steps.history)
-        history = {
-            "query": ops.concatenate([fields[column] for column in _columns(self.schema, steps.history)], axis=-1),
-            "keys": ops.concatenate([vectors[steps.name, name] for name in shared], axis=-1),
-            "valid": steps.valid,
+        ids = {"categorical": batch["categorical"][:, : len(self.schema.categorical)]}
+        ids |= {bag.ids: batch[bag.ids] for bag in bags}
+        steps = {(of.name, "keys"): of.keys for of in read}
+        steps |= {(of.name, "extras"): of.extras for of in read if of.extras is not None}
+        flat_steps = [ops.reshape(x, (-1, ops.shape(x)[1] * x.shape[2])) for x in steps.values()]
+        found = look_up_together(self.table, [*ids.values(), *flat_steps], training=training)
+        categorical, *values = found[: len(ids)]
+        means = [average_valid(x, batch[bag.valid])[:, None] for bag, x in zip(bags, values, strict=True)]
+        vectors = {
+            key: ops.reshape(x, (*ops.shape(steps[key])[:2], steps[key].shape[2] * self.width))
+            for key, x in zip(steps, found[len(ids) :], strict=True)
         }
-        extras = [vectors[steps.name, name] for name in steps.ids if name not in shared]
-        return {**history, "extras": ops.concatenate(extras, axis=-1)} if extras else history
+        return ops.concatenate([categorical, *means], axis=1), vectors
 
-    def _what_trains_the_search(self, trained):
-        assert self.scoring is not None
-        return score_weighted_sum(self.scoring(trained["query"]), trained["keys"], trained["valid"])
+    def _history(self, steps: StepIds, vectors, fields_BFD):
+        """As the class returns it."""
+        fields = tf.unstack(fields_BFD, axis=1)  # not sliced: as in look_up_together
+        query = [fields[column] for column in self._columns(steps.history)]
+        history = {part: vectors[steps.name, part] for part in ("keys", "extras") if (steps.name, part) in vectors}
+        return {"query": ops.concatenate(query, axis=-1), "valid": steps.valid, **history}
 
-    def _searched(self, long: "StepIds", batch) -> list["StepIds"]:
+    def _columns(self, history: History) -> list[int]:
+        """Columns of `categorical` with the candidate's values of what the steps share."""
+        columns = {feature.name: column for column, feature in enumerate(self.schema.categorical)}
+        return [columns[str(step.feature)] for step in shared_steps(history)]
+
+    def _searched(self, long: StepIds, batch) -> list[StepIds]:
         """The steps found and those that train the search. Reads without gradient what is looked up again with one."""
         assert self.search is not None
         assert self.scoring is not None
         read = reader(self.table)
-        columns = _columns(self.schema, long.history)
-        query_BSD = tf.stack([read(batch["categorical"][:, column]) for column in columns], axis=1)
-        aims = tf.stop_gradient(self.scoring(ops.reshape(query_BSD, (-1, len(columns) * self.width))))
-        aims = tf.split(aims, len(columns), axis=1)
+        columns = self._columns(long.history)
+        width = len(columns) * self.width
+        candidate_BS = tf.stack([batch["categorical"][:, column] for column in columns], axis=1)
+        aims_BD1 = tf.stop_gradient(self.scoring(tf.reshape(read(candidate_BS), (-1, width))))[..., None]
 
         def scores_of(start, stop):
-            keys = [read(long.ids[name][:, start:stop]) for name in _shared(long.history)]
-            return tf.add_n([tf.einsum("bcd,bd->bc", key, aim) for key, aim in zip(keys, aims, strict=True)])
+            keys_BCD = tf.reshape(read(long.keys[:, start:stop]), (-1, stop - start, width))
+            return tf.matmul(keys_BCD, aims_BD1)[..., 0]
 
         found = best_steps(scores_of, long.valid, self.search.num_found)
         trained = evenly_spaced_steps(long.valid, self.search.num_trained)
         return [long.at("found", *found), long.at("trained", *trained)]
 
-
-@dataclass(frozen=True)
-class StepIds:
-    """Table rows of the steps of a history, or of some of them: step name -> int32 (B, T); bool (B, T)."""
-
-    name: str
-    history: History
-    ids: dict
-    valid: tf.Tensor
-
-    def at(self, name: str, steps, found) -> "StepIds":
-        """The steps int32 (B, K) where bool (B, K) is True, padding elsewhere."""
-        padding = {step.name: step.offset for step in self.history.steps}
-        ids = {
-            part: tf.where(found, tf.gather(values, steps, batch_dims=1), padding[part])
-            for part, values in self.ids.items()
-        }
-        return StepIds(name, self.history, ids, found)
-
-
-def _in_batch(history: History, batch, extras: bool) -> StepIds:
-    names = [step.name for step in history.steps if extras or step.feature is not None]
-    return StepIds(
-        history.name, history, {name: batch[f"{history.name}_{name}"] for name in names}, batch[f"{history.name}_valid"]
-    )
-
-
-def _shared(history: History) -> list[str]:
-    """Steps that share the rows of a feature."""
-    return [step.name for step in history.steps if step.feature is not None]
-
-
-def _columns(schema: Schema, history: History) -> list[int]:
-    """Columns of `categorical` with the candidate's values of what the steps share."""
-    names = [feature.name for feature in schema.categorical]
-    return [names.index(step.feature) for step in history.steps if step.feature is not None]
+    def _what_trains_the_search(self, trained):
+        assert self.scoring is not None
+        return score_weighted_sum(self.scoring(trained["query"]), trained["keys"], trained["valid"])
 
 
 def flat_fields(schema: Schema, batch, features):

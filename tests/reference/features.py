@@ -30,6 +30,11 @@ def field_embeddings(weights, schema, batch, *, numeric):
         fields = [vectors[batch["categorical"][row, i]] for i in range(len(schema.categorical))]
         for f in schema.multi_valued:
             fields.append(_mean_of_valid(vectors, batch[f.name][row], batch[f"{f.name}_valid"][row]))
+        for history in schema.histories:
+            for step in history.steps:
+                if history.role == "short" and step.feature is not None:
+                    ids = batch[f"{history.name}_{step.name}"][row]
+                    fields.append(_mean_of_valid(vectors, ids, batch[f"{history.name}_valid"][row]))
         for i in range(len(schema.numeric) if numeric else 0):
             fields.append(float(batch["numeric"][row, i]) * weights["embedding/numeric_vectors"][i])
         rows.append(np.stack(fields))
@@ -64,3 +69,31 @@ def linear_terms(weights, schema, batch):
             logit += float(batch["numeric"][row, i]) * weights["linear/kernel"][i]
         logits.append(logit)
     return np.array(logits)
+
+
+def flat_fields(weights, schema, batch, row):
+    """float64: the vectors of categorical and multi-valued features, then the raw numeric values; no histories."""
+    table = weights["embedding/table"]
+    parts = [table[batch["categorical"][row, i]] for i in range(len(schema.categorical))]
+    parts += [_mean_of_valid(table, batch[f.name][row], batch[f"{f.name}_valid"][row]) for f in schema.multi_valued]
+    if schema.numeric:
+        parts.append(batch["numeric"][row].astype("float64"))
+    return np.concatenate(parts)
+
+
+def candidate(weights, schema, batch, row, history):
+    """float64: the vectors of the row's own values of what the steps share with features."""
+    names = [f.name for f in schema.categorical]
+    shared = [step.feature for step in history.steps if step.feature is not None]
+    return np.concatenate([weights["embedding/table"][batch["categorical"][row, names.index(f)]] for f in shared])
+
+
+def real_steps(weights, batch, row, history):
+    """Lists of float64 vectors for the real steps: what they share with features, and what else they carry."""
+    table = weights["embedding/table"]
+    keys, extras = [], []
+    for t in np.flatnonzero(batch[f"{history.name}_valid"][row]):
+        ids = [(step, batch[f"{history.name}_{step.name}"][row, t]) for step in history.steps]
+        keys.append(np.concatenate([table[i] for step, i in ids if step.feature is not None]))
+        extras.append(np.concatenate([np.zeros(0), *(table[i] for step, i in ids if step.feature is None)]))
+    return keys, extras

@@ -16,19 +16,120 @@ def set_random_weights(layer, *, seed, scale=0.5):
     return weights
 
 
-def mlp(weights, x, *, num_layers, batch_norm):
+def mlp(weights, x, *, num_layers, batch_norm, activation="relu", name="mlp"):
     """x: float (D,), at inference."""
     for i in range(num_layers):
-        x = x @ weights[f"mlp/dense_{i}/kernel"]
+        x = x @ weights[f"{name}/dense_{i}/kernel"]
         if batch_norm:
             gamma, beta, mean, variance = (
-                weights[f"mlp/batch_norm_{i}/{part}"] for part in ("gamma", "beta", "moving_mean", "moving_variance")
+                weights[f"{name}/batch_norm_{i}/{part}"] for part in ("gamma", "beta", "moving_mean", "moving_variance")
             )
             x = gamma * (x - mean) / np.sqrt(variance + 1e-5) + beta
         else:
-            x = x + weights[f"mlp/dense_{i}/bias"]
-        x = np.array([max(unit, 0.0) for unit in x])
+            x = x + weights[f"{name}/dense_{i}/bias"]
+        x = activated(weights, x, kind=activation, name=f"{name}/{activation}_{i}")
     return x
+
+
+def activated(weights, x, *, kind, name):
+    """x: float (D,), at inference."""
+    if kind == "relu":
+        return np.array([max(unit, 0.0) for unit in x])
+    if kind == "sigmoid":
+        return sigmoid(x)
+    alpha = weights[f"{name}/alpha"]
+    if kind == "prelu":
+        return np.array([unit if unit > 0 else a * unit for unit, a in zip(x, alpha, strict=True)])
+    p = sigmoid((x - weights[f"{name}/moving_mean"]) / np.sqrt(weights[f"{name}/moving_variance"] + 1e-8))
+    return p * x + (1 - p) * alpha * x
+
+
+def sigmoid(x):
+    return 1 / (1 + np.exp(-x))
+
+
+def softmax(scores):
+    exponentials = np.exp(np.array(scores) - max(scores, default=0.0))
+    return exponentials / exponentials.sum()
+
+
+def pooled(steps, *, width, pooling, step_weights=None):
+    """steps: list of float (D,), the real ones alone; step_weights: one positive number for each."""
+    if not steps:
+        return np.zeros(width)
+    factors = {"sum": np.ones(len(steps)), "mean": np.full(len(steps), 1 / len(steps))}
+    if pooling == "weighted":
+        factors["weighted"] = np.array(step_weights) / sum(step_weights)
+    return sum(w * step for w, step in zip(factors[pooling], steps, strict=True))
+
+
+def activation_unit(weights, query, keys, extras, *, name, num_layers, activation, softmax_, scaling):
+    """keys, extras: lists of float (D,) and (E,), the real steps alone."""
+    kernel = weights[f"{name}/kernel"]
+    of_steps = []
+    for k, extra in zip(keys, extras, strict=True):
+        x = np.concatenate([query, k, query - k, query * k, extra]) @ kernel + weights[f"{name}/bias"]
+        for i in range(num_layers):
+            x = activated(weights, x, kind=activation, name=f"{name}/{activation}_{i}")
+            x = x @ weights[f"{name}/dense_{i + 1}/kernel"] + weights[f"{name}/dense_{i + 1}/bias"]
+        of_steps.append(float(x[0]) / (np.sqrt(len(query)) if scaling else 1.0))
+    if softmax_:
+        of_steps = softmax(of_steps)
+    total = np.zeros(len(kernel) - 3 * len(query))  # D + E
+    for w, k, extra in zip(of_steps, keys, extras, strict=True):
+        total = total + w * np.concatenate([k, extra])
+    return total
+
+
+def self_attention(weights, keys, extras, *, name, num_heads, positions):
+    """keys, extras: lists of float (D,) and (E,), the real steps alone, oldest first. Returns the new keys."""
+    x = [np.concatenate(pair) for pair in zip(keys, extras, strict=True)]
+    if positions:
+        x = [step + weights[f"{name}/positions"][len(x) - 1 - t] for t, step in enumerate(x)]
+    query, key, value = (weights[f"{name}/{part}"] for part in ("query", "key", "value"))
+    width = query.shape[1] // num_heads
+    attended = []
+    for t, step in enumerate(x):
+        heads = []
+        for head in range(num_heads):
+            part = slice(head * width, (head + 1) * width)
+            scores = [(step @ query[:, part]) @ (other @ key[:, part]) / np.sqrt(width) for other in x]
+            heads.append(sum(a * (other @ value[:, part]) for a, other in zip(softmax(scores), x, strict=True)))
+        sum_ = keys[t] + np.concatenate(heads) @ weights[f"{name}/output"]
+        normalized = (sum_ - sum_.mean()) / np.sqrt(sum_.var() + 1e-5)
+        attended.append(normalized * weights[f"{name}/norm/gamma"] + weights[f"{name}/norm/beta"])
+    return attended
+
+
+def target_attention(weights, query, keys, extras, *, name, num_heads):
+    """keys, extras: lists of float (D,) and (E,), the real steps alone."""
+    of_query, of_key = weights[f"{name}/query"], weights[f"{name}/key"]
+    width = of_query.shape[1] // num_heads
+    x = [np.concatenate(pair) for pair in zip(keys, extras, strict=True)]
+    heads = []
+    for head in range(num_heads):
+        part = slice(head * width, (head + 1) * width)
+        scores = [(query @ of_query[:, part]) @ (step @ of_key[:, part]) for step in x]
+        mixed = np.zeros(len(of_key))
+        for a, step in zip(softmax(scores), x, strict=True):
+            mixed = mixed + a * step
+        heads.append(mixed)
+    return np.concatenate(heads)
+
+
+def search_scores(weights, query, keys, *, name):
+    """keys: list of float (D,). Equation 1 of SIM: (W_b e_i) . (W_a e_a) for each."""
+    candidate, step = weights[f"{name}/candidate"], weights[f"{name}/step"]
+    return [float((k @ step) @ (query @ candidate)) for k in keys]
+
+
+def best(scores, num):
+    """Places of the highest scores, the earlier of equal ones."""
+    return sorted(range(len(scores)), key=lambda i: (-scores[i], i))[:num]
+
+
+def evenly_spaced(length, num):
+    return list(range(length)) if length <= num else [i * length // num for i in range(num)]
 
 
 def logit(weights, x, *, name):
