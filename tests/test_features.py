@@ -1,5 +1,6 @@
 """Feature layers against their NumPy twins."""
 
+import dataclasses
 import subprocess
 import sys
 from pathlib import Path
@@ -13,11 +14,13 @@ from rectrain.errors import InputError
 from rectrain.features.embedding import FieldEmbeddings, flat_features
 from rectrain.features.inputs import packed_inputs
 from rectrain.features.linear import LinearTerms, fields_and_linear, first_order_tables_apart
-from rectrain.features.tables import average_valid, look_up
+from rectrain.features.sequences import Search, SequenceFeatures
+from rectrain.features.tables import average_valid, look_up, reader
 from rectrain.optimizers.gradients import merge_duplicates
 from rectrain.schema import Schema
 from tests import samples
 from tests.reference import features as reference
+from tests.reference import layers
 from tests.reference.layers import set_random_weights
 
 SCHEMAS = {
@@ -26,6 +29,8 @@ SCHEMAS = {
     "categorical and multi-valued": samples.schema(numeric=0, crosses=False),
     "categorical": samples.schema(numeric=0, multi_valued=False, crosses=False),
     "numeric": Schema("n", (), samples.schema(numeric=3).numeric, (), (), ("click",)),
+    "histories": samples.with_histories(),
+    "list columns too": samples.with_histories(numeric=0, multi_valued=False, crosses=False, gaps=False, lists=True),
 }
 each_schema = pytest.mark.parametrize("schema", SCHEMAS.values(), ids=SCHEMAS)
 each_size = pytest.mark.parametrize("rows", [0, 1, 6])
@@ -70,7 +75,7 @@ def test_flat_features_match_numpy(schema, rows):
     model = keras.Model(inputs, {"flat": flat_features(schema, inputs, width=3, stddev=0.01)})
     batch = samples.batch(schema, rows, seed=rows)
     weights = set_random_weights(model, seed=3)
-    received = model(batch)["flat"]
+    received = model({key: batch[key] for key in inputs})["flat"]
     assert received.shape[0] == rows
     if rows:
         np.testing.assert_allclose(received, reference.flat_features(weights, schema, batch), rtol=1e-5, atol=1e-6)
@@ -148,7 +153,7 @@ def test_fields_and_first_order_logit_match_numpy_in_one_table_and_in_two(schema
     weights = set_random_weights(model, seed=5)
     batch = samples.batch(schema, rows, seed=rows)
     for training in (False, True):
-        received = model(batch, training=training)
+        received = model({key: batch[key] for key in inputs}, training=training)
         expected = reference.linear_terms(weights, schema, batch)
         np.testing.assert_allclose(received["linear"], expected, rtol=1e-5, atol=1e-5)
         if rows:
@@ -222,3 +227,92 @@ def check_mirrored_look_up():
 def test_a_mirrored_table_is_read_row_by_row_from_each_replicas_own_copy():
     code = "from tests.test_features import check_mirrored_look_up; check_mirrored_look_up()"
     subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[1], check=True)
+
+
+def sequence_features(schema, *, extras=True, search=None, **changed):
+    short = [history for history in schema.histories if history.role == "short"]
+    return SequenceFeatures(schema, short, extras=extras, search=search, **{"width": 3, "stddev": 0.1, **changed})
+
+
+@each_size
+@pytest.mark.parametrize("training", [False, True])
+@pytest.mark.parametrize("extras", [False, True])
+@pytest.mark.parametrize("kinds", ["histories", "list columns too"])
+def test_vectors_of_fields_candidates_and_steps_match_numpy(kinds, extras, training, rows):
+    schema = SCHEMAS[kinds]
+    layer = sequence_features(schema, extras=extras)
+    layer(samples.batch(schema, 1))
+    weights = set_random_weights(layer, seed=1)
+    batch = samples.batch(schema, rows, seed=rows)
+    received = layer(batch, training=training)
+    assert list(received["histories"]) == [h.name for h in schema.histories if h.role == "short"]
+    for row in range(rows):
+        fields = reference.flat_fields(weights, dataclasses.replace(schema, numeric=()), batch, row)
+        np.testing.assert_allclose(np.ravel(received["fields"][row]), fields, rtol=1e-5)
+        for name, history in received["histories"].items():
+            of_schema = next(h for h in schema.histories if h.name == name)
+            keys, of_extras = reference.real_steps(weights, batch, row, of_schema)
+            query = reference.candidate(weights, schema, batch, row, of_schema)
+            np.testing.assert_allclose(history["query"][row], query, rtol=1e-5)
+            np.testing.assert_array_equal(history["valid"][row], batch[f"{name}_valid"][row])
+            np.testing.assert_allclose(history["keys"][row, : len(keys)], np.reshape(keys, (-1, len(query))), rtol=1e-5)
+            assert ("extras" in history) == (extras and any(step.feature is None for step in of_schema.steps))
+            if "extras" in history and keys:
+                np.testing.assert_allclose(history["extras"][row, : len(keys)], of_extras, rtol=1e-5)
+
+
+def test_a_search_finds_the_best_real_steps_and_fills_up_with_padding():
+    schema = samples.with_histories()
+    long = schema.history("long")
+    layer = sequence_features(schema, search=Search(long, num_found=4, num_trained=2))
+    layer(samples.batch(schema, 1))
+    weights = set_random_weights(layer, seed=1)
+    batch = samples.batch(schema, 30)
+    found = layer(batch)["histories"]["found"]
+    for row in range(30):
+        keys, extras = reference.real_steps(weights, batch, row, long)
+        query = reference.candidate(weights, schema, batch, row, long)
+        places = layers.best(layers.search_scores(weights, query, keys, name="embedding/search"), 4)
+        assert found["valid"][row].numpy().tolist() == [True] * len(places) + [False] * (4 - len(places))
+        for k, place in enumerate(places):
+            np.testing.assert_allclose(found["keys"][row, k], keys[place], rtol=1e-5)
+            np.testing.assert_allclose(found["extras"][row, k], extras[place], rtol=1e-5)
+        padding = [weights["embedding/table"][step.offset] for step in long.steps[:2]]
+        for k in range(len(places), 4):
+            np.testing.assert_allclose(found["keys"][row, k], np.concatenate(padding), rtol=1e-5)
+
+
+def test_first_order_sums_leave_histories_out():
+    schema = samples.with_histories(multi_valued=False)
+    layer = FieldEmbeddings(schema, width=2, stddev=0.1, numeric=False, first_order=True)
+    batch = samples.batch(schema, 4)
+    layer(batch)
+    set_random_weights(layer, seed=1)
+    fields, first_order = layer(batch)
+    assert fields.shape == (4, 3 + 2, 2)
+    of_categorical = layer.table.numpy()[batch["categorical"][:, :3], 2].sum(axis=1)
+    np.testing.assert_allclose(first_order, of_categorical, rtol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"roles": ()}, set()),
+        ({}, {"history_c", "history_a", "history_valid"}),
+        ({"roles": ("hits",)}, {"hits_c", "hits_a", "hits_valid"}),
+        ({"extras": True}, {"history_c", "history_a", "history_gap", "history_action", "history_valid"}),
+    ],
+)
+def test_inputs_are_what_a_model_reads(settings, expected):
+    schema = samples.with_histories(multi_valued=False)
+    inputs = packed_inputs(schema, **settings)
+    assert set(inputs) == {"categorical", "numeric"} | expected
+    assert all(inputs[name].shape == (None, None) for name in expected)
+
+
+def test_the_reader_of_a_search_has_no_gradient():
+    table = keras.Variable(np.arange(6.0).reshape(3, 2))
+    with tf.GradientTape() as tape:
+        rows = reader(table)(tf.constant([[2], [0]]))
+    np.testing.assert_array_equal(rows, [[[4, 5]], [[0, 1]]])
+    assert tape.gradient(rows, table.value) is None

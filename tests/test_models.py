@@ -13,6 +13,7 @@ from omegaconf import OmegaConf
 from rectrain.errors import InputError
 from rectrain.features.linear import first_order_tables_apart
 from rectrain.schema import Categorical, History, Schema, Step
+from rectrain.tasks import from_schema, loss_sum
 from tests import samples
 from tests.reference import models as reference
 from tests.reference.layers import set_random_weights
@@ -479,3 +480,20 @@ def test_all_ids_of_a_row_are_made_distinct_once(name):
     inputs = {key: batch[key] for key in model.input}
     graph = tf.function(lambda x: model(x, training=True)).get_concrete_function(inputs).graph
     assert [op.type for op in graph.get_operations()].count("Unique") == 1
+
+
+def test_auxiliary_logits_are_trained_on_the_label_of_their_task_and_never_scored():
+    tasks = from_schema(samples.schema(labels=("click", "like")))
+    rng = np.random.default_rng(0)
+    logits = {name: tf.constant(rng.normal(size=4), tf.float32) for name in ("click", "like", "like/search", "like/x")}
+    labels = rng.integers(0, 2, (4, 2)).astype("float32")
+    weight = rng.uniform(size=4).astype("float32")
+    probabilities = {name: 1 / (1 + np.exp(-logit.numpy())) for name, logit in logits.items()}
+    columns = {"click": 0, "like": 1, "like/search": 1, "like/x": 1}
+    expected = -sum(
+        weight[row] * np.log(p[row] if labels[row, columns[name]] else 1 - p[row])
+        for name, p in probabilities.items()
+        for row in range(4)
+    )
+    np.testing.assert_allclose(loss_sum(tasks, logits, labels, weight), expected, rtol=1e-5)
+    assert [task.name for task in tasks] == ["click", "like"]
