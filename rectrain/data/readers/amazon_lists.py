@@ -20,7 +20,7 @@ import pyarrow.compute as pc
 from rectrain.data.readers import rows
 from rectrain.data.readers.amazon_items import product, product_table
 from rectrain.data.readers.rows import Chunk, Row
-from rectrain.data.readers.side_tables import LINES, SideTable, beside, lines
+from rectrain.data.readers.side_tables import LINES, SideTable, beside, whole_text
 from rectrain.errors import InputError
 
 
@@ -118,7 +118,7 @@ def _product(item: str, attributes: list[str], categories: set[str]) -> list:
 def _attributes(path: Path) -> dict[str, list[str]]:
     """item -> its attributes as texts."""
     try:
-        table = json.loads("\n".join(line for _, line in lines(path)))
+        table = json.loads(whole_text(path))
     except json.JSONDecodeError as error:
         raise InputError(f"{path}: not JSON ({error}). Expected {{item: [attribute, ...]}}; fetch it again.") from error
     is_table = isinstance(table, dict) and all(isinstance(attributes, list) for attributes in table.values())

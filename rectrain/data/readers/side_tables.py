@@ -1,5 +1,7 @@
 """Small tables that lie beside a log of events: read whole, and joined to the rows of the log by a key."""
 
+import gzip
+import zlib
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +11,7 @@ import pyarrow.compute as pc
 
 from rectrain.config import FormatConfig
 from rectrain.data.readers import rows
-from rectrain.data.readers.checks import bad_cell, first_failure, numbers
+from rectrain.data.readers.checks import bad_cell, check_file, first_failure, numbers, unreadable
 from rectrain.data.readers.rows import Dialect, Row
 from rectrain.errors import InputError
 
@@ -73,6 +75,18 @@ def lines(path: Path) -> Iterator[tuple[Row, str]]:
             if rows.is_too_long(row):
                 raise rows.too_long(path, row)
             yield row, _decode(row.data)
+
+
+def whole_text(path: Path) -> str:
+    """A file that has no lines to cut it at, such as one JSON value; UTF-8, or else latin-1."""
+    check_file(path)
+    try:
+        with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
+            return _decode(file.read())
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{path}: the gzip data are cut short or damaged ({error}). Fetch the file again.") from error
+    except OSError as error:
+        raise unreadable(path, error) from error
 
 
 def _decode(data: bytes) -> str:
