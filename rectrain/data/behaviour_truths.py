@@ -10,8 +10,8 @@ where quality_i is a small effect of the item and
     attention   signal = 1 - exp(-sum over liked events k of cluster c of exp(-(t - t_k) / RECENT_S)): how many of them
                 there are and how recent they are, among the many of other clusters. Users have several interests and
                 turn from one to another, so the average of a history hardly tells.
-    order       signal = 1 if one of the newest ORDER_STEPS liked events is of the cluster before c, else 0. How long
-                ago they were tells little of it: some users do in an hour what takes others weeks.
+    order       signal = 1 if one of the newest ORDER_STEPS liked events is of cluster c, else 0. How long ago an event
+                was tells little of its place: some users do in an hour what takes others weeks.
     long        signal = min(n, ENOUGH) / ENOUGH, with n liked events of cluster c older than the newest 50. In the
                 first part of their time users see what they love; later as much of decoys, each cluster shown
                 inversely to its probability, so the newest 50 likes are as full of decoys as of old loves.
@@ -105,18 +105,12 @@ class Order:
         return rng.integers(self._num_clusters, size=num_active)
 
     def signal(self, clusters: np.ndarray, gaps_s: np.ndarray) -> np.ndarray:
-        before = cluster_before(clusters, self._num_clusters)
-        return (self._newest[: len(clusters)] == before[:, None]).any(axis=1).astype(float)
+        return (self._newest[: len(clusters)] == clusters[:, None]).any(axis=1).astype(float)
 
     def remember(self, clusters: np.ndarray, liked: np.ndarray):
         users = np.flatnonzero(liked)
         self._newest[users, :-1] = self._newest[users, 1:]
         self._newest[users, -1] = clusters[users]
-
-
-def cluster_before(clusters: np.ndarray, num_clusters: int) -> np.ndarray:
-    """The cluster whose liked items make those of `clusters` liked; the first one's is the last."""
-    return (clusters - 1) % num_clusters
 
 
 class Long:
