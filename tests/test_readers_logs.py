@@ -346,3 +346,18 @@ def test_an_empty_log_is_refused(tmp_path):
     path = write(tmp_path / "a.txt", "\n \n")
     assert "line 2" in message(amazon, path)
     assert "empty" in message(amazon, write(tmp_path / "b.txt", "\n\n"))
+
+
+TINY = Path(__file__).parents[1] / "data" / "tiny"
+
+
+@pytest.mark.parametrize(
+    ("reader", "log"),
+    [(movielens, "movielens_100k/u.data"), (movielens, "movielens_latest/ratings.csv"), (amazon, "amazon/Sample.txt")],
+)
+def test_the_files_of_tiny_have_200_events_of_known_items(reader, log):
+    values = read_all(reader, TINY / log)
+    of_item = values["year" if reader is movielens else "subcategory"]
+    assert len(of_item) == 200
+    assert "unknown" not in of_item
+    assert len(reader.companions(TINY / log)) == {"u.data": 3, "ratings.csv": 1, "Sample.txt": 1}[Path(log).name]
