@@ -24,7 +24,7 @@ def train_config(raw: dict) -> TrainConfig:
     Raises:
         InputError: names the key that does not fit.
     """
-    config = parse(TrainConfig, _with_settings(raw), "")
+    config = parse(TrainConfig, _with_settings(_without_null_features(raw)), "")
     _check_reader(config.data)
     return config
 
@@ -36,7 +36,7 @@ def bench_config(raw: dict) -> BenchConfig:
 
 def prepare_config(raw: dict) -> PrepareConfig:
     """The same for `rectrain prepare`."""
-    config = parse(PrepareConfig, raw, "")
+    config = parse(PrepareConfig, _without_null_features(raw), "")
     _check_reader(config.data)
     return config
 
@@ -52,6 +52,15 @@ def evaluate_config(raw: dict) -> EvaluateConfig:
 
 def _check_reader(data: DataConfig):
     check_name("data/readers", data.format.reader, "data.format.reader", "read")
+
+
+def _without_null_features(raw: dict) -> dict:
+    """`raw` without the groups of features that are null: so a recipe takes a group of its data set away."""
+    data = raw.get("data")
+    if not isinstance(data, dict) or not isinstance(data.get("features"), dict):
+        return raw
+    features = {name: group for name, group in data["features"].items() if group is not None}
+    return {**raw, "data": {**data, "features": features}}
 
 
 def _with_settings(raw: dict) -> dict:

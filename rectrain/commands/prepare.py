@@ -23,9 +23,10 @@ def prepare_and_say(data: DataConfig) -> Prepared:
     prepared = prepare(data, say=say)
     sample = prepared.manifest["sample"]
     if sample is not None:
+        known = sample["bayes_auc"]
+        truth = "" if known is None else f" with a planted truth of AUC {known:.4f}"
         say(
-            f"NOTE: this is not {data.name} but the built-in sample in its layout, {sample['rows']:,} rows with a "
-            f"planted truth of AUC {sample['bayes_auc']:.4f}.\n"
+            f"NOTE: this is not {data.name} but the built-in sample in its layout, {sample['rows']:,} rows{truth}.\n"
             f"      For your own files: put them into {data.folder}/, or name them with data.files=..."
         )
     return prepared

@@ -81,7 +81,8 @@ def _sample(data: DataConfig) -> Sources:
     info = _read_info(path)
     if info is None:
         try:
-            info = sample.write(data.sample.layout, path, rows=data.sample.rows, seed=data.sample.seed)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            info = sample.write(data.sample.layout, path, **_drawn_by(data.sample))
         except OSError as error:
             raise InputError(
                 f"data.prepared_dir={data.prepared_dir}: the built-in sample cannot be written to {_absolute(path)} "
@@ -91,10 +92,13 @@ def _sample(data: DataConfig) -> Sources:
 
 
 def _sample_path(config: SampleConfig, prepared_dir: str) -> Path:
-    sample.check(config.layout, config.rows, config.seed)
-    ending = "tsv" if sample.LAYOUTS[config.layout].delimiter == "\t" else "csv"
-    name = f"{config.layout}-{config.rows}-{config.seed}.{ending}"
-    return Path(os.path.expanduser(prepared_dir)).parent / "sample" / name
+    drawn_by = _drawn_by(config)
+    sample.check(config.layout, **drawn_by)
+    return Path(os.path.expanduser(prepared_dir)).parent / "sample" / sample.place(config.layout, **drawn_by)
+
+
+def _drawn_by(config: SampleConfig) -> dict:
+    return {"rows": config.rows, "seed": config.seed, "truth": config.truth}
 
 
 def _read_info(path: Path) -> SampleInfo | None:

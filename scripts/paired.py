@@ -1,0 +1,80 @@
+"""Two frameworks on the same rows: differences of their metrics, paired row by row, with intervals.
+
+Differences are means over seeds, with two 95 % intervals: a paired bootstrap over the rows, for these very runs, and
+one over rows and seeds at once, which also holds for other seeds.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from hydra import compose, initialize_config_module
+from omegaconf import OmegaConf
+
+from rectrain.data.manifest import Prepared
+from rectrain.data.prepare import prepare
+from rectrain.evaluation.evaluate import Scored
+from rectrain.evaluation.metrics import auc, logloss
+from rectrain.outputs.run_report import count_parameters
+from rectrain.run_dir import RunDir
+from rectrain.sections import train_config
+from rectrain.training.build import build_trainer
+
+SEEDS = (2024, 2025, 2026)
+NUM_RESAMPLES = 1000
+HEADER = """\
+| model | parameters | AUC | peer | difference | logloss | peer | difference | best epoch |
+|---|---|---|---|---|---|---|---|---|"""
+
+
+def train(overrides: list[str], split: str) -> tuple[dict, Prepared, Scored]:
+    """One run of a recipe: {"labels", "probabilities" of the split, "parameters", "epoch"}, the data and all scores."""
+    with initialize_config_module("rectrain.configs", version_base="1.3"):
+        raw = OmegaConf.to_container(compose("train", overrides), resolve=True)
+    config = train_config(raw)
+    prepared = prepare(config.data, say=lambda _: None)
+    with tempfile.TemporaryDirectory() as folder:
+        trainer = build_trainer(config, prepared, RunDir(Path(folder)), on_evaluation=lambda _: None)
+        done = trainer.run()
+        scored = trainer.score(split)
+    labels, probabilities = scored.of(trainer.steps.tasks[0])
+    found = {
+        "labels": labels,
+        "probabilities": probabilities,
+        "parameters": count_parameters(trainer.steps.model)["total"],
+        "epoch": done.best_step / trainer.steps_per_epoch,
+    }
+    return found, prepared, scored
+
+
+def table_row(model: str, runs: list[dict], theirs: list[np.ndarray]) -> str:
+    labels, ours = runs[0]["labels"], [run["probabilities"] for run in runs]
+    epochs = ", ".join(f"{run['epoch']:.0f}" for run in runs)
+    cells = [model, f"{runs[0]['parameters']:,}"]
+    for metric in (auc, logloss):
+        mine, peer = values(metric, labels, ours), values(metric, labels, theirs)
+        rows = interval(metric, labels, ours, theirs, resample_seeds=False)
+        rows_and_seeds = interval(metric, labels, ours, theirs, resample_seeds=True)
+        cells += [f"{np.mean(mine):.4f} ± {np.std(mine, ddof=1):.4f}", f"{np.mean(peer):.4f}"]
+        cells += [f"{np.mean(mine) - np.mean(peer):+.4f} {rows} {rows_and_seeds}"]
+    return f"| {' | '.join([*cells, epochs])} |"
+
+
+def values(metric, labels, predictions: list[np.ndarray]) -> list[float]:
+    return [metric(labels, p).value for p in predictions]
+
+
+def interval(metric, labels, ours: list[np.ndarray], theirs: list[np.ndarray], *, resample_seeds: bool) -> str:
+    """95 % interval of mean over our seeds - mean over theirs; each resample draws rows, and maybe seeds, anew."""
+    rng = np.random.default_rng(0)
+    draw = rng.integers if resample_seeds else lambda low, high, size: np.arange(size)
+    differences = []
+    for _ in range(NUM_RESAMPLES):
+        rows = rng.integers(0, len(labels), len(labels))
+        means = [
+            np.mean(values(metric, labels[rows], [side[i][rows] for i in draw(0, len(side), len(side))]))
+            for side in (ours, theirs)
+        ]
+        differences.append(means[0] - means[1])
+    low, high = np.quantile(differences, [0.025, 0.975])
+    return f"[{low:+.4f}, {high:+.4f}]"
