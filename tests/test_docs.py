@@ -19,7 +19,7 @@ from omegaconf import OmegaConf
 from rectrain import config, registry
 from rectrain.cli import COMMANDS
 from rectrain.hydra_errors import with_key_added
-from rectrain.sections import bench_config, prepare_config, train_config
+from rectrain.sections import bench_config, evaluate_config, prepare_config, train_config
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "data/README.md"]
@@ -99,8 +99,8 @@ def test_every_command_composes(page, words, conf):
         words.remove("-m")
         words = [first_of_sweep(word) for word in words]
     composed = compose_as_the_command_line(command, [*words, f"hydra.searchpath=[file://{conf}]"])
-    check = {"train": train_config, "prepare": prepare_config, "bench": bench_config}[command]
-    check(OmegaConf.to_container(composed, resolve=True))
+    check = {"train": train_config, "prepare": prepare_config, "evaluate": evaluate_config, "bench": bench_config}
+    check[command](OmegaConf.to_container(composed, resolve=True))
 
 
 def compose_as_the_command_line(command, words):

@@ -14,6 +14,7 @@ import pyarrow as pa
 import tensorflow as tf
 
 from rectrain.data.manifest import Prepared
+from rectrain.schema import History
 from rectrain.training.strategy import describe_device
 from rectrain.training.trainer import Progression, Trainer
 
@@ -88,8 +89,16 @@ def _data(prepared: Prepared) -> dict:
             {"name": f.name, "kind": kind, "num_rows": getattr(f, "num_rows", None), "encoding": f.encoding["type"]}
             for kind in ("categorical", "numeric", "multi_valued", "crosses")
             for f in getattr(schema, kind)
-        ],
+        ]
+        + [_history(history) for history in schema.histories],
     }
+
+
+def _history(history: History) -> dict:
+    steps = ", ".join(step.name for step in history.steps)
+    kind = {"short": "newest", "long": "newest", "hits": "newest of the same category"}[history.role]
+    words = f"at most {history.max_length:,} {kind}: {steps}"
+    return {"name": history.name, "kind": "history", "num_rows": None, "encoding": words}
 
 
 def machine() -> dict:
