@@ -65,15 +65,16 @@ def _normalized_dice(x_ND, alpha_D):
 
     def gradient(upstream_ND, *_):
         product_ND = upstream_ND * x_ND
-        of_alpha_D = tf.cast(_column_sums(product_ND - product_ND * p_ND), alpha_D.dtype)
-        # With z = centred * scale: the derivative by z but for the factor 1 - alpha, and through mean and variance.
-        of_z_ND = tf.cast(product_ND * p_ND * (1 - p_ND), tf.float32)
+        of_alpha_D = _column_sums(product_ND) - _column_sums(product_ND * p_ND)
+        # The derivative by (x - mean) * scale but for the factor 1 - alpha; then what goes through mean and variance.
+        of_z_ND = tf.cast(tf.raw_ops.SigmoidGrad(y=p_ND, dy=product_ND), tf.float32)
         factor_D = (1 - tf.cast(alpha_D, tf.float32)) * scale_D
         mean_of_z_D = _sum_over_replicas(_column_sums(of_z_ND)) / tf.maximum(count, 1)
-        mean_of_product_D = _sum_over_replicas(_column_sums(of_z_ND * centred_ND)) / tf.maximum(count, 1)
-        through_variance_ND = centred_ND * (mean_of_product_D * tf.square(scale_D))
-        of_x_ND = factor_D * (of_z_ND - mean_of_z_D - through_variance_ND)
-        return upstream_ND * bend_ND + tf.cast(of_x_ND, x_ND.dtype), of_alpha_D
+        covariance_D = _sum_over_replicas(_column_sums(of_z_ND * centred_ND)) / tf.maximum(count, 1)
+        through_variance_ND = centred_ND * (-factor_D * covariance_D * tf.square(scale_D))
+        direct_ND = tf.cast(upstream_ND * bend_ND, tf.float32)
+        of_x_ND = tf.add_n([direct_ND, of_z_ND * factor_D, through_variance_ND]) - factor_D * mean_of_z_D
+        return tf.cast(of_x_ND, x_ND.dtype), tf.cast(of_alpha_D, alpha_D.dtype)
 
     return (x_ND * bend_ND, mean_D, variance_D, count), gradient
 

@@ -73,21 +73,21 @@ class ActivationUnit(keras.layers.Layer):
         return weighted_sum(weights_BT, step_values(history))
 
     def _first_layer(self, history, steps: ValidSteps):
-        """[q, k, q - k, q * k, extras] @ kernel + bias, float (N, H), without the wide matrix.
+        """[q, k, q - k, q * k, extras] @ kernel + bias, float (N, H), for half the arithmetic.
 
-        q (W_q + W_d) is the same for all steps of a row; k (W_k - W_d) + (q * k) W_p is left for each step.
+        q (W_q + W_d) is the same for all steps of a row, and k (W_k - W_d) + (q * k) W_p + extras W_e is left for each.
         """
         width = history["keys"].shape[-1]
         sections = [width, 2 * width, 3 * width, 4 * width]
         of_q, of_k, of_difference, of_product, of_extras = ops.split(self.kernel, sections, axis=0)
         query_BH = ops.matmul(history["query"], of_q + of_difference) + self.bias
         keys_ND = steps.pack(history["keys"])
-        hidden_NH = steps.repeat(query_BH)
-        hidden_NH += ops.matmul(keys_ND, of_k - of_difference)
-        hidden_NH += ops.matmul(steps.repeat(history["query"]) * keys_ND, of_product)
+        parts = [keys_ND, steps.repeat(history["query"]) * keys_ND]
         if "extras" in history:
-            hidden_NH += ops.matmul(steps.pack(history["extras"]), of_extras)
-        return hidden_NH
+            parts.append(steps.pack(history["extras"]))
+        # One product: the gradient of the kernel, a sum over all steps, costs the same for 16 columns as for 64.
+        kernel = ops.concatenate([of_k - of_difference, of_product, of_extras], axis=0)
+        return steps.repeat(query_BH) + ops.matmul(ops.concatenate(parts, axis=1), kernel)
 
 
 def step_values(history):
