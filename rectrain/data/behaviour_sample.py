@@ -17,7 +17,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from rectrain.data.behaviour_truths import DAY_S, TRUTHS, Interests, Recipe, sigmoid, some_clusters
+from rectrain.data.behaviour_truths import DAY_S, TRUTHS, Interests, Recipe, Sizes, sigmoid, some_clusters
 
 ITEMS_PER_CLUSTER = 50
 QUALITY = 0.4  # standard deviation of an item's own effect, on the logit scale
@@ -67,11 +67,11 @@ class Calendar:
     times: np.ndarray  # int (N,), unix seconds, rising for each user
 
     @staticmethod
-    def draw(num_rows: int, recipe: Recipe, rng: np.random.Generator) -> "Calendar":
-        lengths = _lengths(num_rows, recipe.num_events, rng)
-        shortest, longest = np.log(recipe.spans)
-        span = np.exp(rng.uniform(shortest, longest, len(lengths))) * recipe.days * DAY_S
-        start = rng.random(len(lengths)) * (recipe.days * DAY_S - span)
+    def draw(num_rows: int, sizes: Sizes, rng: np.random.Generator) -> "Calendar":
+        lengths = _lengths(num_rows, sizes.num_events, rng)
+        shortest, longest = np.log(sizes.spans)
+        span = np.exp(rng.uniform(shortest, longest, len(lengths))) * sizes.days * DAY_S
+        start = rng.random(len(lengths)) * (sizes.days * DAY_S - span)
         user = np.repeat(np.arange(len(lengths)), lengths)
         gaps = np.exp(rng.normal(0, 1.2, num_rows))
         elapsed = np.cumsum(gaps)
@@ -160,19 +160,15 @@ def _movies(catalogue: Catalogue) -> bytes:
     return ("\n".join(lines) + "\n").encode()
 
 
-CHOICES = Recipe(  # of Amazon's sample: what a user buys
-    num_clusters=30, num_events=(5, 25), days=700, spans=(0.2, 0.9), low=0, high=0, state=Interests
-)
-VIEWS = Recipe(  # of Taobao's
-    num_clusters=60, num_events=(20, 120), days=9, spans=(0.5, 1.0), low=0, high=0, state=Interests
-)
+REVIEWS = Sizes(num_clusters=30, num_events=(5, 25), days=700, spans=(0.2, 0.9))  # of Amazon's sample
+VIEWS = Sizes(num_clusters=60, num_events=(20, 120), days=9, spans=(0.5, 1.0))  # of Taobao's
 
 
-def _chosen_items(recipe: Recipe, catalogue: Catalogue, calendar: Calendar, rng: np.random.Generator) -> np.ndarray:
+def _chosen_items(sizes: Sizes, catalogue: Catalogue, calendar: Calendar, rng: np.random.Generator) -> np.ndarray:
     """What each user takes by interest, int (N,)."""
     num_users = len(calendar.lengths)
-    clusters = some_clusters(num_users, 3, recipe, rng)
-    interests = Interests(clusters, recipe.num_clusters, stay=0.6, wander=0.15)
+    clusters = some_clusters(num_users, 3, sizes, rng)
+    interests = Interests(clusters, sizes.num_clusters, stay=0.6, wander=0.15)
     items = np.empty(len(calendar.times), np.int64)
     for step in range(int(calendar.lengths[0])):
         num_active = calendar.active(step)
@@ -181,8 +177,8 @@ def _chosen_items(recipe: Recipe, catalogue: Catalogue, calendar: Calendar, rng:
 
 
 def _draw_amazon(num_rows: int, rng: np.random.Generator, truth: str | None) -> DrawnLog:
-    catalogue, calendar = Catalogue.draw(CHOICES.num_clusters, rng), Calendar.draw(num_rows, CHOICES, rng)
-    names = catalogue.ids[_chosen_items(CHOICES, catalogue, calendar, rng)].astype(str)
+    catalogue, calendar = Catalogue.draw(REVIEWS.num_clusters, rng), Calendar.draw(num_rows, REVIEWS, rng)
+    names = catalogue.ids[_chosen_items(REVIEWS, catalogue, calendar, rng)].astype(str)
     starts = [*calendar.starts.tolist(), num_rows]
     users = rng.permutation(len(calendar.lengths))
     lines = [f"{i + 1} {' '.join(names[starts[user] : starts[user + 1]])}\n" for i, user in enumerate(users.tolist())]

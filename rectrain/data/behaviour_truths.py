@@ -10,8 +10,9 @@ where quality_i is a small effect of the item and
     attention   signal = 1 - exp(-sum over liked events k of cluster c of exp(-(t - t_k) / RECENT_S)): how many of them
                 there are and how recent they are, among the many of other clusters. Users have several interests and
                 turn from one to another, so the average of a history hardly tells.
-    order       signal = 1 if one of the newest ORDER_STEPS liked events is of cluster c, else 0. How long ago an event
-                was tells little of its place: some users do in an hour what takes others weeks.
+    order       signal = 1 - exp(-sum over liked events k of cluster c of ORDER_DECAY^(liked events after k)): the place
+                in the order counts, not the time since, which tells little of it: some users do in an hour what
+                takes others weeks.
     long        signal = min(n, ENOUGH) / ENOUGH, with n liked events of cluster c older than the newest 50. In the
                 first part of their time users see what they love; later as much of decoys, each cluster shown
                 inversely to its probability, so the newest 50 likes are as full of decoys as of old loves.
@@ -26,20 +27,26 @@ import numpy as np
 
 DAY_S = 86_400
 RECENT_S = DAY_S
-ORDER_STEPS = 2
+ORDER_DECAY = 0.7
 NEWEST = 50
 ENOUGH = 12
 NUM_SHOWN = 8  # clusters that a user of `long` is mostly shown, half of them loves and half decoys
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Sizes of a truth's log. spans: shortest and longest time of a user, as fractions of the log's."""
+class Sizes:
+    """Of a log. spans: shortest and longest time of a user, as fractions of the log's."""
 
     num_clusters: int
     num_events: tuple[int, int]  # of a user, least and most
     days: int
     spans: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Recipe(Sizes):
+    """A truth and the log that shows it."""
+
     low: float  # logit where the signal is 0
     high: float  # and 1
     state: Callable  # (lengths, recipe, rng) -> what a truth remembers of its users
@@ -49,9 +56,9 @@ def sigmoid(logits: np.ndarray) -> np.ndarray:
     return 1 / (1 + np.exp(-logits))
 
 
-def some_clusters(num_users: int, num_chosen: int, recipe: Recipe, rng: np.random.Generator) -> np.ndarray:
+def some_clusters(num_users: int, num_chosen: int, sizes: Sizes, rng: np.random.Generator) -> np.ndarray:
     """Different clusters for each user, int (U, num_chosen)."""
-    return np.argsort(rng.random((num_users, recipe.num_clusters)), axis=1)[:, :num_chosen]
+    return np.argsort(rng.random((num_users, sizes.num_clusters)), axis=1)[:, :num_chosen]
 
 
 class Interests:
@@ -71,6 +78,10 @@ class Interests:
         )
         wanders = rng.random(num_active) < self._wander
         return np.where(wanders, rng.integers(self._num_clusters, size=num_active), self._current[:num_active])
+
+
+def several_interests(num_users: int, recipe: Recipe, rng: np.random.Generator) -> Interests:
+    return Interests(some_clusters(num_users, 5, recipe, rng), recipe.num_clusters, stay=0.8, wander=0.3)
 
 
 class Attention:
@@ -98,19 +109,19 @@ class Attention:
 
 class Order:
     def __init__(self, lengths: np.ndarray, recipe: Recipe, rng: np.random.Generator):
-        self._num_clusters = recipe.num_clusters
-        self._newest = np.full((len(lengths), ORDER_STEPS), -1)  # clusters of the newest likes, the last one last
+        self._interests = several_interests(len(lengths), recipe, rng)
+        self._newest = np.zeros((len(lengths), recipe.num_clusters))  # sum of ORDER_DECAY^(liked events after it)
 
     def show(self, step: int, num_active: int, rng: np.random.Generator) -> np.ndarray:
-        return rng.integers(self._num_clusters, size=num_active)
+        return self._interests.next(num_active, rng)
 
     def signal(self, clusters: np.ndarray, gaps_s: np.ndarray) -> np.ndarray:
-        return (self._newest[: len(clusters)] == clusters[:, None]).any(axis=1).astype(float)
+        return 1 - np.exp(-self._newest[np.arange(len(clusters)), clusters])
 
     def remember(self, clusters: np.ndarray, liked: np.ndarray):
         users = np.flatnonzero(liked)
-        self._newest[users, :-1] = self._newest[users, 1:]
-        self._newest[users, -1] = clusters[users]
+        self._newest[users] *= ORDER_DECAY
+        self._newest[users, clusters[users]] += 1
 
 
 class Long:
@@ -152,6 +163,8 @@ TRUTHS = {
     "attention": Recipe(
         num_clusters=40, num_events=(40, 160), days=60, spans=(0.2, 0.5), low=-1.6, high=2.0, state=Attention
     ),
-    "order": Recipe(num_clusters=8, num_events=(40, 160), days=60, spans=(0.001, 0.5), low=-1.4, high=1.8, state=Order),
+    "order": Recipe(
+        num_clusters=40, num_events=(40, 160), days=60, spans=(0.001, 0.5), low=-1.6, high=2.2, state=Order
+    ),
     "long": Recipe(num_clusters=40, num_events=(200, 600), days=400, spans=(0.9, 1.0), low=-1.2, high=1.5, state=Long),
 }
