@@ -50,7 +50,7 @@ class SequenceFeatures(keras.layers.Layer):
         "search": float32 (B, S * D), what trains the search (score_weighted_sum), where there is one}.
         A history is {"query": float32 (B, S * D), the candidate's vectors of the features that the steps share;
         "keys": float32 (B, T, S * D), the same of each step; "extras": float32 (B, T, E), what else a step carries,
-        absent where there is nothing; "valid": bool (B, T)}.
+        absent where there is nothing; "valid": bool (B, T); "ids": {step: int32 (B, T)}, what the vectors are of}.
     Raises:
         InputError: width is below 1; stddev is not a positive number.
     """
@@ -118,7 +118,7 @@ class SequenceFeatures(keras.layers.Layer):
         fields = tf.unstack(fields_BFD, axis=1)  # not sliced: as in look_up_together
         query = [fields[column] for column in self._columns(steps.history)]
         history = {part: vectors[steps.name, part] for part in ("keys", "extras") if (steps.name, part) in vectors}
-        return {"query": ops.concatenate(query, axis=-1), "valid": steps.valid, **history}
+        return {"query": ops.concatenate(query, axis=-1), "valid": steps.valid, "ids": steps.by_name(), **history}
 
     def _columns(self, history: History) -> list[int]:
         """Columns of `categorical` with the candidate's values of what the steps share."""

@@ -20,6 +20,12 @@ class StepIds:
     extras: tf.Tensor | None  # int32 (B, T, R), of their own; None: not read, or there are none
     valid: tf.Tensor  # bool (B, T)
 
+    def by_name(self) -> dict[str, tf.Tensor]:
+        """{step: int32 (B, T)} of all that is read."""
+        kinds = [(self.keys, shared_steps(self.history))]
+        kinds += [] if self.extras is None else [(self.extras, own_steps(self.history))]
+        return {step.name: ids[..., i] for ids, steps in kinds for i, step in enumerate(steps)}
+
     def at(self, name: str, steps, found) -> "StepIds":
         """The steps int32 (B, K) where bool (B, K) is True, padding elsewhere."""
 

@@ -61,6 +61,10 @@ class ActivationUnit(keras.layers.Layer):
             dense.build((None, units))
 
     def call(self, history):
+        return weighted_sum(self.step_weights(history), step_values(history))
+
+    def step_weights(self, history):
+        """What each step is multiplied with, float (B, T); 0 in the padding."""
         steps = ValidSteps(history["valid"])
         hidden_NH = self._first_layer(history, steps)
         for activation, dense in zip(self.activations, self.dense, strict=True):
@@ -70,7 +74,7 @@ class ActivationUnit(keras.layers.Layer):
             weights_BT = weights_BT / history["keys"].shape[-1] ** 0.5
         if self.softmax:
             weights_BT = masked_softmax(weights_BT, history["valid"])
-        return weighted_sum(weights_BT, step_values(history))
+        return weights_BT
 
     def _first_layer(self, history, steps: ValidSteps):
         """[q, k, q - k, q * k, extras] @ kernel + bias, float (N, H), for half the arithmetic.

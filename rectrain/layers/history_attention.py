@@ -117,11 +117,18 @@ class TargetAttention(keras.layers.Layer):
 
     def call(self, history):
         values_BTI = step_values(history)
+        mixed_BHI = ops.matmul(self._attention(history, values_BTI), values_BTI)
+        return ops.reshape(mixed_BHI, (-1, self.num_heads * values_BTI.shape[-1]))
+
+    def step_weights(self, history):
+        """The mean over the heads of what each step is multiplied with, float (B, T); 0 in the padding."""
+        return ops.mean(self._attention(history, step_values(history)), axis=1)
+
+    def _attention(self, history, values_BTI):
+        """float (B, H, T)."""
         aims_BHI = self._aims(history["query"])
         scores_BHT = ops.matmul(aims_BHI, ops.swapaxes(values_BTI, 1, 2))
-        attention_BHT = masked_softmax(scores_BHT, history["valid"][:, None])
-        mixed_BHI = ops.matmul(attention_BHT, values_BTI)
-        return ops.reshape(mixed_BHI, (-1, self.num_heads * values_BTI.shape[-1]))
+        return masked_softmax(scores_BHT, history["valid"][:, None])
 
     def _aims(self, query):
         """What a step is multiplied with in each head: W_k is applied once to the candidate, not to each step."""
