@@ -8,6 +8,7 @@ import tensorflow as tf
 from rectrain.errors import InputError
 from rectrain.layers.attention import InteractingLayer
 from rectrain.layers.cross import MatrixCrossNetwork, VectorCrossNetwork
+from rectrain.layers.fields_dense import FieldsDense
 from rectrain.layers.fm import PairwiseInteractions
 from rectrain.layers.mlp import MLP, Logit
 from tests.reference import layers as reference
@@ -88,17 +89,84 @@ def test_logit_matches_numpy(rows):
 @each_size
 @pytest.mark.parametrize("num_fields", [1, 2, 5])
 def test_pairs_match_numpy(rows, num_fields):
-    assert_matches(PairwiseInteractions(), normal(rows, num_fields, 3), lambda _, fields: reference.pairs(fields))
+    fields = normal(rows, num_fields, 3)
+    expected = [reference.pairs(row) for row in fields.astype("float64")]
+    np.testing.assert_allclose(PairwiseInteractions()({"fields": fields}), expected, rtol=1e-4, atol=1e-5)
+
+
+def unmultiplied(rows, num_fields, num_numeric, width=3):
+    """Fields as layers take them, and the same with each product made: float64 (B, F + N, D)."""
+    looked_up, numbers, vectors = normal(rows, num_fields, width), normal(rows, num_numeric), normal(num_numeric, width)
+    fields = {"fields": looked_up} if num_fields else {}
+    fields |= {"numbers": numbers, "number_vectors": vectors} if num_numeric else {}
+    products = numbers.astype("float64")[:, :, None] * vectors
+    return fields, np.concatenate([looked_up, products], axis=1)
+
+
+NUMERIC_FIELDS = pytest.mark.parametrize(("num_fields", "num_numeric"), [(3, 2), (0, 2), (1, 1), (4, 0)])
+
+
+@each_size
+@NUMERIC_FIELDS
+def test_pairs_of_numeric_fields_match_those_of_their_products(rows, num_fields, num_numeric):
+    fields, products = unmultiplied(rows, num_fields, num_numeric)
+    expected = [reference.pairs(row) for row in products]
+    np.testing.assert_allclose(PairwiseInteractions()(fields), expected, rtol=1e-4, atol=1e-4)
+
+
+@NUMERIC_FIELDS
+def test_gradients_of_pairs_are_those_of_the_plain_form(num_fields, num_numeric):
+    fields, _ = unmultiplied(5, num_fields, num_numeric)
+    fields = {name: tf.constant(value) for name, value in fields.items()}
+    weights = tf.constant(normal(5))
+
+    def plain(fields):
+        products = [fields["fields"]] if num_fields else []
+        if num_numeric:
+            products.append(fields["numbers"][..., None] * fields["number_vectors"])
+        x = tf.concat(products, axis=1)
+        return (
+            sum(tf.reduce_sum(x[:, i] * x[:, j], axis=1) for i in range(x.shape[1]) for j in range(i)) + 0 * x[:, 0, 0]
+        )
+
+    found, expected = [], []
+    for form, gradients in ((PairwiseInteractions(), found), (plain, expected)):
+        with tf.GradientTape() as tape:
+            tape.watch(fields)
+            loss = tf.reduce_sum(form(fields) * weights)
+        gradients.append(tape.gradient(loss, fields))
+    for name in fields:
+        np.testing.assert_allclose(found[0][name], expected[0][name], rtol=1e-4, atol=1e-4)
+
+
+@NUMERIC_FIELDS
+@pytest.mark.parametrize("use_bias", [True, False])
+def test_dense_of_fields_matches_that_of_their_products(num_fields, num_numeric, use_bias):
+    fields, products = unmultiplied(5, num_fields, num_numeric)
+    layer = FieldsDense(4, use_bias=use_bias, name="dense")
+    layer(fields)
+    weights = reference.set_random_weights(layer, seed=2)
+    expected = products.reshape(5, -1) @ weights["dense/kernel"] + (weights["dense/bias"] if use_bias else 0)
+    np.testing.assert_allclose(layer(fields), expected, rtol=1e-4, atol=1e-4)
+
+
+def test_a_logit_of_parts_is_that_of_the_parts_side_by_side():
+    parts = [normal(4, 3), normal(4, 2), normal(4, 6)]
+    layer = Logit()
+    layer(parts)
+    weights = reference.set_random_weights(layer, seed=3)
+    expected = [reference.logit(weights, row, name="logit") for row in np.concatenate(parts, axis=1)]
+    np.testing.assert_allclose(layer(parts), expected, rtol=1e-4, atol=1e-5)
 
 
 def test_pairs_by_hand_count_each_pair_once():
     two = np.array([[[1.0, 2.0], [3.0, 5.0]]], "float32")  # <v1, v2> = 1 * 3 + 2 * 5
-    np.testing.assert_array_equal(PairwiseInteractions()(two), [13.0])
+    np.testing.assert_array_equal(PairwiseInteractions()({"fields": two}), [13.0])
 
 
 def test_pairs_of_rounded_vectors_add_up_in_float32(precision):
     fields = tf.cast(normal(4, 39, 16), "bfloat16")
-    received = PairwiseInteractions()(fields)
+    received = PairwiseInteractions()({"fields": fields})
     assert received.dtype == tf.float32
     expected = [reference.pairs(row) for row in np.asarray(fields, "float64")]
     np.testing.assert_allclose(received, expected, rtol=1e-4, atol=1e-4)

@@ -24,14 +24,16 @@ class FieldEmbeddings(keras.layers.Layer):
         schema: the features; hand-made crosses have no embedding.
         width: D.  stddev: of the normal initializer.
         numeric: whether numeric features become fields too; models that use raw numbers say False.
+        unmultiplied: leave numeric fields as numbers and vectors, for layers that need not see each product.
         first_order: whether the table has one more column, which holds the first-order weight of each value. It starts
             at zero and comes with the same look-up.
     Call arguments:
         batch: the packed batch.
     Returns:
         float32 (B, F, D): categorical, then multi-valued fields, then those of histories, then numeric ones, in the
-        order of the schema. With first_order the pair of that and float32 (B,), the sum of the first-order weights of
-        the values in the table, without those of histories.
+        order of the schema; if unmultiplied {"fields": the others, absent without any; "numbers": float32 (B, N),
+        "number_vectors": float32 (N, D), absent without any}. With first_order the pair of that and float32 (B,), the
+        sum of the first-order weights of the values in the table, without those of histories.
     Raises:
         InputError: width is below 1; stddev is not a positive number.
     """
@@ -43,6 +45,7 @@ class FieldEmbeddings(keras.layers.Layer):
         width: int,
         stddev: float,
         numeric: bool,
+        unmultiplied: bool = False,
         first_order: bool = False,
         name: str = "embedding",
     ):
@@ -52,6 +55,7 @@ class FieldEmbeddings(keras.layers.Layer):
         self.width = width
         self.stddev = stddev
         self.numeric = numeric and bool(schema.numeric)
+        self.unmultiplied = unmultiplied
         self.first_order = first_order and bool(schema.num_embedding_rows)
 
     def build(self, batch_shape):
@@ -63,19 +67,25 @@ class FieldEmbeddings(keras.layers.Layer):
             self.numeric_vectors = self.add_weight(shape=shape, initializer=self._initial, name="numeric_vectors")
 
     def call(self, batch, training=False):
-        parts, first_order_B = [], None
+        fields_BFD, first_order_B = None, None
         if self.schema.num_embedding_rows:
             bags = value_bags(self.schema) + step_bags(self.schema)
             vectors = look_up_fields(self.table, batch, len(self.schema.categorical), bags, training=training)
             # Split, not sliced: as in look_up_together.
-            vectors, weights = ops.split(vectors, [self.width], axis=-1)
-            parts.append(vectors)
+            fields_BFD, weights = ops.split(vectors, [self.width], axis=-1)
             num_first_order = len(self.schema.categorical) + len(self.schema.multi_valued)
             first_order_B = ops.sum(weights[:, :num_first_order], axis=(1, 2))
-        if self.numeric:
-            parts.append(batch["numeric"][..., None] * self.numeric_vectors)
-        fields_BFD = ops.concatenate(parts, axis=1)
-        return (fields_BFD, first_order_B) if self.first_order else fields_BFD
+        fields = self._with_numeric(fields_BFD, batch)
+        return (fields, first_order_B) if self.first_order else fields
+
+    def _with_numeric(self, fields_BFD, batch):
+        """Looked-up fields, None where there are none, and numeric ones."""
+        looked_up = {} if fields_BFD is None else {"fields": fields_BFD}
+        numeric = {"numbers": batch["numeric"], "number_vectors": self.numeric_vectors} if self.numeric else {}
+        if self.unmultiplied:
+            return {**looked_up, **numeric}
+        products = [batch["numeric"][..., None] * self.numeric_vectors] if self.numeric else []
+        return ops.concatenate([*looked_up.values(), *products], axis=1)
 
     def _initial(self, shape, dtype=None):
         """Normal; a column of first-order weights zero."""

@@ -30,16 +30,18 @@ def first_order_tables_apart(apart: bool):
         _tables_apart = before
 
 
-def fields_and_linear(schema: Schema, batch, *, width: int, stddev: float, numeric: bool):
+def fields_and_linear(schema: Schema, batch, *, width: int, stddev: float, numeric: bool, unmultiplied: bool = False):
     """Embeddings as in FieldEmbeddings, and the first-order logit as in LinearTerms.
 
     Returns:
-        float (B, F, D), None without fields; float32 (B,).
+        what FieldEmbeddings returns, None without fields; float32 (B,).
     """
     if not schema.num_embedding_rows and not numeric:
         return None, LinearTerms(schema)(batch)
     together = bool(schema.num_embedding_rows) and not _tables_apart
-    embeddings = FieldEmbeddings(schema, width=width, stddev=stddev, numeric=numeric, first_order=together)
+    embeddings = FieldEmbeddings(
+        schema, width=width, stddev=stddev, numeric=numeric, unmultiplied=unmultiplied, first_order=together
+    )
     if not together:
         return embeddings(batch), LinearTerms(schema)(batch)
     fields, first_order = embeddings(batch)

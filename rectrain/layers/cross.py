@@ -4,6 +4,7 @@ Shape letters: B batch, D width.
 """
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from rectrain.errors import InputError
@@ -81,7 +82,8 @@ class MatrixCrossNetwork(keras.layers.Layer):
             projected = crossed
             for kernel in factors:
                 projected = ops.matmul(projected, kernel)
-            crossed = x * (projected + bias) + crossed
+            # bias_add, not +: TensorFlow makes one kernel of it and the product.
+            crossed = x * tf.nn.bias_add(projected, ops.cast(bias, x.dtype)) + crossed
         return crossed
 
 

@@ -3,11 +3,14 @@
 Shape letters: B batch, D width.
 """
 
+from itertools import accumulate
+
 import keras
 from keras import ops
 
 from rectrain.errors import InputError
 from rectrain.layers.activations import activation_layer
+from rectrain.layers.fields_dense import FieldsDense
 
 
 class MLP(keras.layers.Layer):
@@ -19,8 +22,9 @@ class MLP(keras.layers.Layer):
         dropout: fraction of units dropped in training.
         batch_norm: whether the dense outputs are normalized over the global batch.
         activation: relu, prelu or dice.
+        of_fields: whether x are fields.
     Call arguments:
-        x: float (B, D).
+        x: float (B, D), or fields as FieldsDense takes them.
     Returns:
         float (B, hidden_units[-1]).
     Raises:
@@ -35,13 +39,14 @@ class MLP(keras.layers.Layer):
         dropout: float,
         batch_norm: bool,
         activation: str = "relu",
+        of_fields: bool = False,
         name: str = "mlp",
     ):
         super().__init__(name=name)
         _check(hidden_units, dropout)
         self.dropout = dropout
         self.dense = [
-            keras.layers.Dense(
+            (FieldsDense if of_fields and position == 0 else keras.layers.Dense)(
                 units, use_bias=not batch_norm, kernel_initializer="glorot_normal", name=f"dense_{position}"
             )
             for position, units in enumerate(hidden_units)
@@ -55,7 +60,7 @@ class MLP(keras.layers.Layer):
     def build(self, x_shape):
         for position, dense in enumerate(self.dense):
             dense.build(x_shape)
-            x_shape = (*x_shape[:-1], dense.units)
+            x_shape = (None, dense.units)
             if self.norms:
                 self.norms[position].build(x_shape)
             self.activations[position].build(x_shape)
@@ -78,7 +83,7 @@ class Logit(keras.layers.Layer):
     """One linear unit. Computes in float32 under any precision: a logit is where rounding would show in the metrics.
 
     Call arguments:
-        x: float (B, D).
+        x: float (B, D), or a list of such parts: the unit reads them as if they stood side by side, without that copy.
     Returns:
         float32 (B,).
     """
@@ -87,11 +92,16 @@ class Logit(keras.layers.Layer):
         super().__init__(name=name, dtype="float32")
 
     def build(self, x_shape):
-        self.kernel = self.add_weight(shape=(x_shape[-1], 1), initializer="glorot_normal", name="kernel")
+        self.widths = [shape[-1] for shape in x_shape] if isinstance(x_shape, list) else [x_shape[-1]]
+        self.kernel = self.add_weight(shape=(sum(self.widths), 1), initializer="glorot_normal", name="kernel")
         self.bias = self.add_weight(shape=(), initializer="zeros", name="bias")
 
     def call(self, x):
-        return ops.matmul(x, self.kernel)[:, 0] + self.bias
+        if not isinstance(x, list):
+            return ops.matmul(x, self.kernel)[:, 0] + self.bias
+        kernels = ops.split(self.kernel, list(accumulate(self.widths))[:-1])
+        sums = [ops.matmul(part, kernel)[:, 0] for part, kernel in zip(x, kernels, strict=True)]
+        return sum(sums[1:], sums[0]) + self.bias
 
 
 def _batch_norm(position: int) -> keras.layers.Layer:

@@ -28,6 +28,5 @@ def build(
     features = flat_features(schema, batch, width=embedding_dim, stddev=embedding_stddev)
     top = VectorCrossNetwork(num_crosses)(features)
     if hidden_units:
-        hidden = MLP(hidden_units, dropout=dropout, batch_norm=batch_norm)(features)
-        top = keras.layers.Concatenate(name="top")([top, hidden])
+        top = [top, MLP(hidden_units, dropout=dropout, batch_norm=batch_norm)(features)]
     return keras.Model(batch, {label: Logit()(top)}, name="dcn")

@@ -37,5 +37,5 @@ def build(
     top = MatrixCrossNetwork(num_crosses, rank=cross_rank)(features)
     if hidden_units:
         mlp = MLP(hidden_units, dropout=dropout, batch_norm=batch_norm)
-        top = mlp(top) if structure == "stacked" else keras.layers.Concatenate(name="top")([top, mlp(features)])
+        top = mlp(top) if structure == "stacked" else [top, mlp(features)]
     return keras.Model(batch, {label: Logit()(top)}, name="dcn_v2")

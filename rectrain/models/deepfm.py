@@ -24,8 +24,9 @@ def build(
 ) -> keras.Model:
     label = single_label(schema)
     batch = packed_inputs(schema)
-    fields, linear = fields_and_linear(schema, batch, width=embedding_dim, stddev=embedding_stddev, numeric=True)
-    flat = keras.layers.Flatten(name="flatten")(fields)
-    hidden = MLP(hidden_units, dropout=dropout, batch_norm=batch_norm)(flat)
+    fields, linear = fields_and_linear(
+        schema, batch, width=embedding_dim, stddev=embedding_stddev, numeric=True, unmultiplied=True
+    )
+    hidden = MLP(hidden_units, dropout=dropout, batch_norm=batch_norm, of_fields=True)(fields)
     parts = [linear, PairwiseInteractions()(fields), Logit(name="deep_logit")(hidden)]
     return keras.Model(batch, {label: keras.layers.Add(name="logit", dtype="float32")(parts)}, name="deepfm")

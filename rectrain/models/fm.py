@@ -16,6 +16,8 @@ from rectrain.schema import Schema
 def build(schema: Schema, *, embedding_dim: int, embedding_stddev: float) -> keras.Model:
     label = single_label(schema)
     batch = packed_inputs(schema)
-    fields, linear = fields_and_linear(schema, batch, width=embedding_dim, stddev=embedding_stddev, numeric=True)
+    fields, linear = fields_and_linear(
+        schema, batch, width=embedding_dim, stddev=embedding_stddev, numeric=True, unmultiplied=True
+    )
     parts = [linear, PairwiseInteractions()(fields)]
     return keras.Model(batch, {label: keras.layers.Add(name="logit", dtype="float32")(parts)}, name="fm")
