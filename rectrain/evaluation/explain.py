@@ -40,7 +40,7 @@ def explainer(model: keras.Model) -> keras.Model:
         )
     told = {}
     for name, layer in found.items():
-        history = layer.input
+        (history,) = layer._inbound_nodes[0].arguments.args  # layer.input has lost its names
         told[name] = {"weights": _StepWeights(layer)(history), "valid": history["valid"], "ids": history["ids"]}
     return keras.Model(model.input, told, name="explainer")
 
@@ -48,14 +48,15 @@ def explainer(model: keras.Model) -> keras.Model:
 def explanations(
     score, explain, batches: Iterable[dict], places: list[int], tasks: list[Task], prepared: Prepared
 ) -> list[dict]:
-    """For some rows of a split what they are, how they score, and the steps of their histories, newest first.
+    """For some rows of a split what they are, how they score, and the steps of their histories.
 
     Args:
         score: batch -> {task: probabilities}.  explain: batch -> what `explainer` returns.
         places: of the rows, ascending.
     Returns:
-        one dict a row: "row", "labels" and "scores" by task, "fields" {feature: text}, and "histories" {name: steps}, a
-        step being {"weight": float, and the text of each of its kinds}.
+        one dict a row: "row", "labels" and "scores" by task, "fields" {feature: text}, and "histories" {attention:
+        steps}, oldest first, those of a search best first; a step is {"weight": float, and what each of its kinds
+        says}.
     """
     texts = Texts(prepared)
     found = []
@@ -102,7 +103,7 @@ def _fields(schema: Schema, row: dict, texts: Texts) -> dict[str, str]:
 
 
 def _steps(told: dict, b: int, texts: Texts) -> list[dict]:
-    places = np.flatnonzero(np.asarray(told["valid"])[b])[::-1]
+    places = np.flatnonzero(np.asarray(told["valid"])[b])
     weights = np.asarray(told["weights"])[b]
     ids = {name: np.asarray(values)[b] for name, values in told["ids"].items()}
     return [

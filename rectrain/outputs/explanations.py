@@ -29,14 +29,13 @@ def explained_row(row: dict) -> str:
 
 
 def history_table(name: str, steps: list[dict]) -> str:
-    """The steps that count most, newest first, with a bar for each weight."""
+    """The steps that count most, with a bar for each weight."""
     title = name.removeprefix("attention_").replace("_", " ")
     if not steps:
         return f"<p><strong>{text(title)}</strong>: empty</p>"
-    most = sorted(steps, key=lambda step: -abs(step["weight"]))[:_SHOWN_STEPS]
-    largest = abs(most[0]["weight"]) or 1.0
+    shown = sorted(steps, key=lambda step: -abs(step["weight"]))[:_SHOWN_STEPS]
+    largest = abs(shown[0]["weight"]) or 1.0
     kinds = [kind for kind in steps[0] if kind != "weight"]
-    shown = [step for step in steps if any(step is kept for kept in most)]
     rows = [[*(text(step[kind]) for kind in kinds), *weight_cells(step["weight"], largest)] for step in shown]
     left_out = len(steps) - len(shown)
     note = f" (and {formats.counted(left_out, 'step')} that count less)" if left_out else ""
