@@ -9,7 +9,7 @@ from rectrain.data.manifest import Prepared
 from rectrain.schema import Categorical, MultiValued, Step
 
 MISSING, UNKNOWN = "(missing)", "(not in the vocabulary)"
-_UNITS = (("day", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
+_UNITS = (("days", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 class Texts:
@@ -49,4 +49,5 @@ def gap_text(bucket: int) -> str:
         return (MISSING, "later", "at the same moment")[bucket]
     seconds = 1.5 * 2 ** (bucket - 3)
     unit, size = next((unit, size) for unit, size in _UNITS if seconds >= size)
-    return f"about {seconds / size:.2g} {unit} ago"
+    count = seconds / size
+    return f"about {count:.{0 if count >= 10 else 1}f} {unit} ago"
