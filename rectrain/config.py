@@ -254,7 +254,7 @@ class OptimizerConfig:
 
     name: str
     settings: dict[str, Any]
-    regularize: Literal["batch", "table"]  # L2 over the rows a batch used, or over whole tables
+    regularize: Literal["batch", "frequency", "table"]  # L2 over the rows a batch used, or over whole tables
     l2_embedding: NotNegative  # of tables, linear ones too: l2 / 2 * sum of squares
     l2_dense: NotNegative  # of all other weights
     clip_norm: Positive | None  # over all gradients together

@@ -98,11 +98,15 @@ class Schema:
     hits_by: str | None = None  # the categorical or multi-valued feature that a hit has in common with the row
 
     @property
+    def tables(self) -> "list[Categorical | MultiValued | Step]":
+        """Everything with rows of its own in the fused table but the crosses; steps of several histories come again."""
+        own = [step for history in self.histories for step in history.steps if step.feature is None]
+        return [*self.categorical, *self.multi_valued, *own]
+
+    @property
     def num_embedding_rows(self) -> int:
         """Rows of the fused table without the crosses."""
-        tables: list[Categorical | MultiValued | Step] = [*self.categorical, *self.multi_valued]
-        tables += [step for history in self.histories for step in history.steps]
-        return max((table.offset + table.num_rows for table in tables), default=0)
+        return max((table.offset + table.num_rows for table in self.tables), default=0)
 
     @property
     def num_linear_rows(self) -> int:

@@ -31,7 +31,13 @@ def train_config(raw: dict) -> TrainConfig:
 
 def bench_config(raw: dict) -> BenchConfig:
     """The same for `rectrain bench`."""
-    return parse(BenchConfig, _with_settings(raw), "")
+    config = parse(BenchConfig, _with_settings(raw), "")
+    if config.optimizer.regularize == "frequency":
+        raise InputError(
+            "optimizer.regularize=frequency needs the counts of a data set's values, which rectrain bench has not. Set "
+            "optimizer.regularize=batch, which costs the same but for one division."
+        )
+    return config
 
 
 def prepare_config(raw: dict) -> PrepareConfig:

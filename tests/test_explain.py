@@ -44,7 +44,14 @@ def test_rows_are_spread_evenly():
 
 @pytest.mark.parametrize(
     ("bucket", "said"),
-    [(0, "(missing)"), (1, "later"), (2, "at the same moment"), (3, "about 1.5 s ago"), (16, "about 3.4 h ago"), (26, "about 146 days ago")],
+    [
+        (0, "(missing)"),
+        (1, "later"),
+        (2, "at the same moment"),
+        (3, "about 1.5 s ago"),
+        (16, "about 3.4 h ago"),
+        (26, "about 146 days ago"),
+    ],
 )
 def test_gaps_in_words(bucket, said):
     assert gap_text(bucket) == said

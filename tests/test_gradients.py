@@ -34,16 +34,18 @@ def test_dense_gradients_pass_through_unchanged():
     assert densify(gradient, tf.zeros((1, 2))) is gradient
 
 
-@pytest.mark.parametrize("regularize", ["batch", "table"])
+@pytest.mark.parametrize("regularize", ["batch", "frequency", "table"])
 def test_l2_of_a_table_counts_touched_rows_once_or_every_row(regularize):
     table = tf.Variable(np.random.default_rng(1).normal(size=(8, 3)), dtype=tf.float32)
+    occurrences = np.arange(1.0, 9.0)
     gradient = sparse([5, 2, 5, 5])
     expected, rows = expected_table(gradient)
-    rows = rows if regularize == "batch" else range(8)
+    rows = range(8) if regularize == "table" else rows
     for r in rows:
-        expected[r] += 0.25 * table.numpy()[r]
-    result = add_l2(merge_duplicates(gradient, TABLE), table, 0.25, regularize)
-    assert isinstance(result, tf.IndexedSlices) == (regularize == "batch")
+        expected[r] += 0.25 * table.numpy()[r] / (occurrences[r] if regularize == "frequency" else 1)
+    counts = tf.Variable(occurrences[:, None], dtype=tf.float32)
+    result = add_l2(merge_duplicates(gradient, TABLE), table, 0.25, regularize, counts)
+    assert isinstance(result, tf.IndexedSlices) == (regularize != "table")
     np.testing.assert_allclose(densify(result, table), expected, rtol=1e-6)
 
 

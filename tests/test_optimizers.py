@@ -44,6 +44,7 @@ CASES = {
     **{name: {"name": name, **knobs, **COMMON} for name, knobs in KNOBS.items()},
     "ftrl_groups": {"name": "ftrl", **KNOBS["ftrl"], **COMMON} | {"lambda_group": 6.0},
     "l2_batch_and_clip": LAZY_ADAM | L2_AND_CLIP,
+    "l2_frequency_and_clip": LAZY_ADAM | L2_AND_CLIP | {"regularize": "frequency"},
     "l2_table_and_clip": LAZY_ADAM | L2_AND_CLIP | {"regularize": "table"},
     "wide_ftrl": {**WIDE_DEEP, **COMMON, **L2_AND_CLIP},
 }
@@ -123,6 +124,12 @@ def signature():
     }
 
 
+def occurrences():
+    """{path of a table: float32 (rows,)}, for regularize=frequency."""
+    tables = {path: shape for path, shape in SHAPES.items() if path.endswith("/table")}
+    return {path: np.linspace(1, 50, shape[0], dtype=np.float32) for path, shape in tables.items()}
+
+
 def train_twin(config, schedule, num_replicas, num_steps=24):
     """{path: weights} after the gradients of all replicas, in float64."""
     twins = {}
@@ -136,7 +143,8 @@ def train_twin(config, schedule, num_replicas, num_steps=24):
         gradients = draw_gradients(step)
         if num_replicas == 2:
             gradients = add_replicas(gradients, draw_gradients(step, 1))
-        reference.grouped_step(twins, gradients, config, reference.schedule_factor(step, **schedule))
+        factor = reference.schedule_factor(step, **schedule)
+        reference.grouped_step(twins, gradients, config, factor, occurrences())
     return {path: t.weight for path, t in twins.items()}
 
 
@@ -145,7 +153,7 @@ def train(strategy, config, schedule, num_steps=24):
     with strategy.scope():
         variables = make_variables(initial_weights(config["name"]))
         optimizer = GroupedOptimizer(config, schedule)
-        optimizer.build(variables)
+        optimizer.build(variables, occurrences())
     num_replicas, num_traces = strategy.num_replicas_in_sync, 0
 
     @tf.function(input_signature=[[signature()] * num_replicas], autograph=False)

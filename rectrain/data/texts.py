@@ -6,7 +6,6 @@ import numpy as np
 import pyarrow.parquet as pq
 
 from rectrain.data.manifest import Prepared
-from rectrain.schema import Categorical, MultiValued, Step
 
 MISSING, UNKNOWN = "(missing)", "(not in the vocabulary)"
 _UNITS = (("days", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
@@ -18,9 +17,7 @@ class Texts:
     def __init__(self, prepared: Prepared):
         schema = prepared.schema
         self._folder = prepared.folder
-        own = [step for history in schema.histories for step in history.steps if step.feature is None]
-        tables: list[Categorical | MultiValued | Step] = [*schema.categorical, *schema.multi_valued, *own]
-        self._tables = [(table.offset, table.offset + table.num_rows, table.encoding) for table in tables]
+        self._tables = [(table.offset, table.offset + table.num_rows, table.encoding) for table in schema.tables]
         self._values = lru_cache(maxsize=None)(self._read)
 
     def of(self, row: int | np.integer) -> str:

@@ -88,19 +88,24 @@ def gather_rows(variable: tf.Variable, rows):
     return tf.raw_ops.ResourceGather(resource=variable.handle, indices=rows, dtype=variable.dtype)
 
 
-def add_l2(gradient, variable: tf.Variable, l2: float, regularize: str):
+def add_l2(gradient, variable: tf.Variable, l2: float, regularize: str, occurrences: tf.Variable | None = None):
     """Adds the gradient of l2 / 2 * sum of squares of the weight.
 
+    Source of "frequency": Zhou et al. 2018, arXiv:1706.06978, section 5.1 (mini-batch aware regularization).
     Args:
         gradient: float, the weight's shape; or tf.IndexedSlices of unique rows.
-        regularize: "batch" takes the sum over the touched rows, each once; "table" over all rows, which makes a sparse
-            gradient dense: the step then costs a pass over the table.
+        regularize: "batch" takes the sum over the touched rows, each once; "frequency" as well, each divided by its
+            `occurrences`; "table" over all rows, which makes a sparse gradient dense: the step then costs a pass over
+            the table.
+        occurrences: float (rows, 1) of a table, above 0.
     """
     if l2 == 0:
         return gradient
-    if isinstance(gradient, tf.IndexedSlices) and regularize == "batch":
-        values_UD = gradient.values + l2 * gather_rows(variable, gradient.indices)
-        return tf.IndexedSlices(values_UD, gradient.indices, gradient.dense_shape)
+    if isinstance(gradient, tf.IndexedSlices) and regularize != "table":
+        rows_UD = gather_rows(variable, gradient.indices)
+        if regularize == "frequency":
+            rows_UD = rows_UD / gather_rows(occurrences, gradient.indices)
+        return tf.IndexedSlices(gradient.values + l2 * rows_UD, gradient.indices, gradient.dense_shape)
     return densify(gradient, variable) + l2 * variable
 
 

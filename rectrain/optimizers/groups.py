@@ -1,5 +1,6 @@
 """One optimizer for all weights, or one for the wide part of a model and another for the deep part."""
 
+import numpy as np
 import tensorflow as tf
 
 from rectrain.errors import InputError
@@ -45,8 +46,16 @@ class GroupedOptimizer:
         if not self._schedules:
             _refuse_schedule(config["name"], schedule)
 
-    def build(self, variables: list):
-        """Creates the slots of all trainable weights, before the first tf.function is traced."""
+    def build(self, variables: list, occurrences: dict[str, np.ndarray] | None = None):
+        """Creates the slots of all trainable weights, before the first tf.function is traced.
+
+        Args:
+            occurrences: path of each table -> float (rows,), above 0; for regularize=frequency.
+        """
+        self._occurrences = {
+            path: tf.Variable(counts[:, None], trainable=False, name=f"occurrences_{path.replace('/', '_')}")
+            for path, counts in (occurrences or {}).items()
+        }
         for group, optimizer in self._optimizers.items():
             members = [v for v in variables if self._group_of(v) == group]
             if not members:
@@ -109,7 +118,7 @@ class GroupedOptimizer:
 
     def _add_l2(self, gradient, variable):
         l2 = self.l2_embedding if variable.path.endswith("/table") else self.l2_dense
-        return add_l2(gradient, tf_variable(variable), l2, self.regularize)
+        return add_l2(gradient, tf_variable(variable), l2, self.regularize, self._occurrences.get(variable.path))
 
 
 def _groups(config: dict) -> dict[str, dict]:

@@ -4,9 +4,11 @@ import dataclasses
 from collections.abc import Callable
 
 import keras
+import numpy as np
 
 from rectrain.config import BenchConfig, OptimizerConfig, ScheduleConfig, TrainConfig
 from rectrain.data.manifest import Prepared
+from rectrain.data.occurrences import row_occurrences
 from rectrain.errors import InputError
 from rectrain.features.linear import first_order_tables_apart
 from rectrain.optimizers.groups import GroupedOptimizer
@@ -35,7 +37,8 @@ def build_trainer(
     monitor = _monitor(config, tasks, prepared)
     _check_expectation(config, tasks, prepared)
     schedule = _schedule(config.trainer.schedule, total_steps(config.trainer, prepared.rows("train")))
-    steps = build_steps(config, prepared.schema, schedule, config.trainer.precision)
+    occurrences = row_occurrences(prepared) if config.optimizer.regularize == "frequency" else None
+    steps = build_steps(config, prepared.schema, schedule, config.trainer.precision, occurrences=occurrences)
     _check_plateau(config, steps.optimizer)
     variables = _variables(steps.model, steps.optimizer)
     checkpoints = Checkpoints(run_dir.checkpoints, variables, config.trainer.keep_checkpoints)
@@ -43,13 +46,20 @@ def build_trainer(
 
 
 def build_steps(
-    config: TrainConfig | BenchConfig, schema: Schema, schedule: dict, precision: str, *, trains: bool = True
+    config: TrainConfig | BenchConfig,
+    schema: Schema,
+    schedule: dict,
+    precision: str,
+    *,
+    trains: bool = True,
+    occurrences: np.ndarray | None = None,
 ) -> Steps:
     """Model, optimizer and strategy as compiled steps, all weights and slots made.
 
     Args:
         schedule: the keyword arguments of optimizers/schedules.py.  precision: float32 or bfloat16.
         trains: False leaves out the optimizer's slots, which scoring does not need.
+        occurrences: float32 (rows of the fused table,), for optimizer.regularize=frequency.
     Raises:
         InputError: a knob of the model or the optimizer does not fit.
     """
@@ -62,8 +72,17 @@ def build_steps(
         with default_policy(precision), first_order_tables_apart(not optimizer.moves_columns_alike):
             model = load("models", config.model.name)(schema, **config.model.settings)
         if trains:
-            optimizer.build(model.trainable_variables)
+            optimizer.build(model.trainable_variables, _of_tables(model, occurrences, schema))
     return Steps(model, from_schema(schema), optimizer, strategy)
+
+
+def _of_tables(model: keras.Model, occurrences: np.ndarray | None, schema: Schema) -> dict[str, np.ndarray]:
+    """The part of `occurrences` of each table, which ends with the crosses, ends before them, or holds them alone."""
+    if occurrences is None:
+        return {}
+    parts = {len(part): part for part in (occurrences[schema.num_embedding_rows :], occurrences)}
+    parts[schema.num_embedding_rows] = occurrences[: schema.num_embedding_rows]
+    return {w.path: parts[w.shape[0]] for w in model.trainable_variables if w.path.endswith("/table")}
 
 
 def _monitor(config: TrainConfig, tasks: list[Task], prepared: Prepared) -> Monitor | None:

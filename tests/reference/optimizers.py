@@ -126,12 +126,13 @@ def summed(gradient, shape):
     return total, sorted(set(ids.tolist()))
 
 
-def grouped_step(twins, gradients, config, factor):
+def grouped_step(twins, gradients, config, factor, occurrences):
     """L2, clipping, update.
 
     Args:
         twins: {path: twin}.  gradients: {path: as in `summed`}.
         config: the common keys of the optimizer section.  factor: of the learning rate at this step.
+        occurrences: {path of a table: of each row}.
     """
     moves = {}
     for path, gradient in gradients.items():
@@ -140,8 +141,9 @@ def grouped_step(twins, gradients, config, factor):
         l2 = config["l2_embedding"] if path.endswith("/table") else config["l2_dense"]
         if l2 > 0 and config["regularize"] == "table":
             rows = range(weight.shape[0])
+        rare = path.endswith("/table") and config["regularize"] == "frequency"
         for r in rows:
-            total[r] += l2 * weight[r]
+            total[r] += l2 * weight[r] / (occurrences[path][r] if rare else 1)
         moves[path] = total, rows
     scale = 1.0
     if config["clip_norm"] is not None:
