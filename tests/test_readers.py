@@ -56,8 +56,8 @@ def message(path, columns, format, reader=csv):
     return str(error.value)
 
 
-def test_registry_finds_both_readers_and_no_helper():
-    assert registry.names("data/readers", "read") == ["csv", "parquet"]
+def test_registry_finds_the_readers_and_no_helper():
+    assert registry.names("data/readers", "read") == ["amazon", "csv", "movielens", "parquet"]
 
 
 def test_tsv_without_header(tmp_path):
