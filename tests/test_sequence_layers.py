@@ -341,6 +341,11 @@ def test_search_scores_are_those_of_the_projections():
         np.testing.assert_allclose(received[row], expected, rtol=1e-4, atol=1e-5)
 
 
+def test_a_search_begins_with_inner_products():
+    packed = history(LENGTHS, 6, extras=0)
+    np.testing.assert_allclose(SoftSearch(name="search")(packed["query"]), packed["query"])
+
+
 @pytest.mark.parametrize("chunk", [1, 2, 5, 100])  # steps at a time
 @pytest.mark.parametrize("num_found", [1, 3, 12])
 @pytest.mark.parametrize("shift", [0.0, -50.0])  # all real scores negative: padding must not win
