@@ -221,5 +221,5 @@ def test_the_shuffle_window_decides_the_order_of_rows(tiny_run, monkeypatch):
     batches = trainer.batches
     monkeypatch.setattr(trainer, "batches", lambda *a, **k: (seen.append(a[3:]), batches(*a, **k))[1])
     tiny_run("run", *FM, "trainer.epochs=2", "trainer.shuffle_rows=17")
-    shuffles = [rest[0] for rest in seen if rest]
+    shuffles = [rest[0] for rest in seen if rest[0] is not None]
     assert [(s.seed, s.epoch, s.window, s.num_epochs) for s in shuffles] == [(2026, 0, 17, 2)]
