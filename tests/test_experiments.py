@@ -67,8 +67,8 @@ def crossing_itself(self, x):
     return crossed
 
 
-def without_pairs(self, x):
-    return -ops.sum(ops.square(x), axis=(1, 2)) / 2
+def without_pairs(self, fields):
+    return -ops.sum(ops.square(fields["fields"]), axis=(1, 2)) / 2
 
 
 def without_attention(self, x):
