@@ -45,7 +45,7 @@ def row(name: str, code: int, seconds: float, report: dict) -> str:
     if not report.get("metrics"):
         return f"{name:18} {'–':>9} {'':>17} {seconds:8.1f}  FAILED (exit code {code})"
     expect = report["config"]["expect"]
-    auc = report["metrics"]["test"]["click"]["auc"]["value"]
+    auc = next(iter(report["metrics"]["test"].values()))["auc"]["value"]
     band = f"{expect['value']:.4f} +- {expect['tolerance']:.4f}"
     return f"{name:18} {auc:9.4f} {band:>17} {seconds:8.1f}  {VERDICTS.get(code, 'FAILED')}"
 
