@@ -2,10 +2,10 @@
 
     python scripts/bench_histories.py [--lengths 100 1000 10000] [--rounds 5]
 
-A log of a fixed number of rows is drawn for each length, whose users have that many events each in 40 categories; rows
-of the test split stand at the end of the histories. Prints the bytes of the store an event, and for batches of 512 rows
-the milliseconds of reading the hits of the candidate's category (sim_hard) and the newest steps of a long history
-(sim_soft), and of whole training steps of both.
+A log of a fixed number of rows is drawn for each length, whose users have that many events each, about 100 of a
+category, so that the 50 hits of a row are found at every length; rows of the test split stand at the end of the
+histories. Prints the bytes of the store an event, and for batches of 512 rows the milliseconds of reading the hits of
+the candidate's category (sim_hard) and the newest steps of a long history (sim_soft), and of whole training steps.
 """
 
 import argparse
@@ -31,7 +31,7 @@ from rectrain.training.build import build_steps
 BATCH_SIZE = 512
 NUM_EVENTS = 1_000_000
 NUM_ITEMS = 10_000
-NUM_CATEGORIES = 40
+EVENTS_OF_A_CATEGORY = 100
 CONSTANT_RATE = {"warmup_steps": 0, "decay": "constant", "decay_steps": 1, "final_fraction": 0.0}
 
 
@@ -53,7 +53,7 @@ def write_log(path: Path, length: int):
     columns = {
         "user": user.astype(str),
         "item": item.astype(str),
-        "category": (item % NUM_CATEGORIES).astype(str),
+        "category": (item % max(length // EVENTS_OF_A_CATEGORY, 1)).astype(str),
         "click": rng.integers(2, size=item.size),
         "time": np.repeat(np.arange(length) * 60, num_users),
     }
