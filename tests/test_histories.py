@@ -393,6 +393,13 @@ def test_sequences_of_unequal_lengths_are_refused_by_row(tmp_path):
         ({"labels": {"like": {"column": "rating", "at_leat": 4}}}, r"data\.labels\.like\.at_leat.*at_least"),
         ({"labels": {"like": None}, "negatives": {**NEGATIVES, "columns": ["itm"]}}, r"negatives\.columns: 'itm'"),
         ({"split": {"by": "last"}}, r"data\.split\.by=last needs data\.split\.column"),
+        (
+            {
+                "features": {"found": {"type": "sequence", "columns": ["tags"], "shares": ["item"]}, "many": None},
+                "history": None,
+            },
+            r"data\.features\.found: a sequence may not be called 'found'",
+        ),
     ],
     ids=str,
 )

@@ -23,7 +23,19 @@ from rectrain.data.threads import on_each
 from rectrain.errors import InputError, did_you_mean
 
 _MAX_TABLE_ROWS = 2**31 - 1  # ids are int32
-_PACKED_NAMES = ("categorical", "numeric", "labels", "weight", "group", "time", "history", "long", "hits")
+_PACKED_NAMES = (
+    "categorical",
+    "numeric",
+    "labels",
+    "weight",
+    "group",
+    "time",
+    "history",
+    "long",
+    "hits",
+    "found",
+    "trained",
+)
 
 
 Column = np.ndarray | tuple[np.ndarray, np.ndarray]
