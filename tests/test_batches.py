@@ -1,11 +1,11 @@
 """Prepared parquet to packed batches: every row once, in an order that seed and epoch decide."""
 
 import numpy as np
-import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from rectrain.data.batches import Shuffle, batches
+from rectrain.data.shards import to_table
 from tests.samples import batch as packed_batch
 from tests.samples import schema as toy_schema
 
@@ -28,19 +28,11 @@ def write_shards(folder, schema, sizes, *, weight):
 
 
 def table(part, schema):
-    columns = {}
-    for name, values in part.items():
-        if name.endswith("_valid"):
-            continue
-        if name in {f.name for f in schema.multi_valued}:
-            columns[name] = pa.array(
-                [v[ok].tolist() for v, ok in zip(values, part[f"{name}_valid"], strict=True)], pa.list_(pa.int32())
-            )
-        elif values.ndim == 2:
-            columns[name] = pa.FixedSizeListArray.from_arrays(pa.array(values.reshape(-1)), values.shape[1])
-        else:
-            columns[name] = pa.array(values)
-    return pa.table(columns)
+    columns = {name: values for name, values in part.items() if not name.endswith("_valid")}
+    for feature in schema.multi_valued:
+        valid = part[f"{feature.name}_valid"]
+        columns[feature.name] = (part[feature.name][valid], valid.sum(axis=1))
+    return to_table(columns)
 
 
 def collect(dataset):

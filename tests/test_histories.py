@@ -168,9 +168,9 @@ def test_an_event_at_the_rows_own_time_or_later_is_never_seen(tmp_path):
     for rows, read in read_all(prepared, {"long_valid"}):
         for b, (user, position) in enumerate(rows["history"]):
             places = np.arange(store.starts[user], store.starts[user] + position)
-            moments = store.time[places] + store.first_moment
+            moments = store.events["time"][places] + store.first_moment
             assert (moments < rows["time"][b]).all()
-            later = store.time[store.starts[user] + position : store.starts[user + 1]] + store.first_moment
+            later = store.events["time"][store.starts[user] + position : store.starts[user + 1]] + store.first_moment
             assert (later >= rows["time"][b]).all()
             leaks += (later == rows["time"][b]).sum()
         gaps = read["long_gap"][read["long_valid"]] - next(
@@ -424,5 +424,5 @@ def test_times_with_fractions_are_kept(made, tmp_path):
     (tmp_path / "log.csv").write_text(text)
     prepared = prepare(config(tmp_path / "log.csv"), say=lambda _: None)
     store = HistoryStore.open(prepared.folder / "history")
-    assert store.time.dtype == np.float64
+    assert store.events["time"].dtype == np.float64
     assert json.loads((prepared.folder / "history/store.json").read_text())["first_moment"] < 1

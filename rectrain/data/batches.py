@@ -1,11 +1,12 @@
 """Prepared parquet -> packed batches.
 
-The way of a row: row groups are read in a seeded order, scattered over a window of about `shuffle_rows` rows, and cut
-into batches by TensorFlow; histories are read from their store as a batch is cut. Python runs once a row group and once
-a batch, never once a row; the next window, that of the next epoch too, is made ready while the device works on the
-present one. The order is a pure function of (seed, epoch).
+The way of a row: row groups are read in a seeded order into a window of about `shuffle_rows` rows, whose batches
+TensorFlow gathers in a seeded order of its rows; histories are read from their store as a batch is gathered. Python
+runs once a row group, and once a batch where there are histories, never once a row; the next window, that of the next
+epoch too, is made ready while the device works on the present one. The order is a pure function of (seed, epoch).
 """
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import chain
@@ -16,15 +17,18 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from rectrain.data.shards import to_matrix
 from rectrain.schema import Schema
 
 if TYPE_CHECKING:
     from rectrain.data.history_views import HistoryViews
 
 Rows = dict[str, np.ndarray]  # packed columns of equal length
+Window = tuple[Rows, np.ndarray]  # and the order in which its rows go into batches
 
 _PREFETCHED_BATCHES = 8
 _HISTORY_THREADS = 2
+_ALIGNMENT = 64  # bytes: from there on TensorFlow takes a NumPy array without a copy
 
 
 @dataclass(frozen=True)
@@ -75,17 +79,22 @@ def batches(
     def windows():
         return _skip_rows(_epochs(schema, groups, batch_size, shuffle), skip * batch_size)
 
-    def cut(window):
-        num_batches = -(-tf.shape(window["labels"], tf.int64)[0] // batch_size)
-        starts = tf.data.Dataset.range(num_batches)
-        return starts.map(lambda i: {k: v[i * batch_size : (i + 1) * batch_size] for k, v in window.items()})
+    def gathered(rows, order):
+        num_batches = -(-tf.size(order, tf.int64) // batch_size)
 
-    signature = {
+        def batch(i):
+            chosen = order[i * batch_size : (i + 1) * batch_size]
+            return {name: tf.gather(column, chosen) for name, column in rows.items()}
+
+        return tf.data.Dataset.range(num_batches).map(batch)
+
+    rows = {
         name: tf.TensorSpec((None, *column.shape[1:]), column.dtype)
         for name, column in _empty_rows(schema, groups).items()
     }
+    signature = (rows, tf.TensorSpec((None,), "int32"))
     dataset = tf.data.Dataset.from_generator(windows, output_signature=signature)
-    dataset = dataset.prefetch(1).flat_map(cut)
+    dataset = dataset.prefetch(1).flat_map(gathered)
     if views is not None:
         dataset = dataset.map(lambda batch: _with_histories(batch, views), num_parallel_calls=_HISTORY_THREADS)
     return dataset.prefetch(_PREFETCHED_BATCHES)
@@ -111,7 +120,7 @@ def _with_histories(batch: dict, views: "HistoryViews") -> dict:
     return {**batch, **dict(zip(kinds, found, strict=True))}
 
 
-def _epochs(schema: Schema, groups: list[RowGroup], batch_size: int, shuffle: Shuffle | None) -> Iterator[Rows]:
+def _epochs(schema: Schema, groups: list[RowGroup], batch_size: int, shuffle: Shuffle | None) -> Iterator[Window]:
     """Windows of whole batches; an epoch's last one ends with what is left."""
     if shuffle is None:
         yield from _windows(schema, groups, batch_size, 1, None)
@@ -122,17 +131,17 @@ def _epochs(schema: Schema, groups: list[RowGroup], batch_size: int, shuffle: Sh
         yield from _windows(schema, order, batch_size, shuffle.window, rng)
 
 
-def _windows(schema: Schema, groups: list[RowGroup], batch_size: int, size: int, rng) -> Iterator[Rows]:
+def _windows(schema: Schema, groups: list[RowGroup], batch_size: int, size: int, rng) -> Iterator[Window]:
     """Row groups joined until they hold `size` rows. Rows beyond the last whole batch go on into the next window."""
     rest: list[Rows] = []
     for members in _joined_groups(groups, size):
         pieces = chain(rest, (read_rows(schema, group) for group in members))
         num_rows = sum(group.num_rows for group in members) + sum(len(r["labels"]) for r in rest)
-        window = _mixed(pieces, num_rows, rng)
+        rows, order = _joined(pieces, num_rows), _order(num_rows, rng)
         whole = num_rows if members[-1] is groups[-1] else num_rows // batch_size * batch_size
         if whole:
-            yield {name: column[:whole] for name, column in window.items()}
-        rest = [{name: column[whole:].copy() for name, column in window.items()}]
+            yield rows, order[:whole]
+        rest = [{name: column[order[whole:]] for name, column in rows.items()}]
 
 
 def _joined_groups(groups: list[RowGroup], size: int) -> Iterator[list[RowGroup]]:
@@ -144,27 +153,40 @@ def _joined_groups(groups: list[RowGroup], size: int) -> Iterator[list[RowGroup]
             members = []
 
 
-def _mixed(pieces: Iterable[Rows], num_rows: int, rng) -> Rows:
-    """All rows of the pieces in one: in order without rng, else scattered over the window as they are read."""
-    place = np.arange(num_rows) if rng is None else rng.permutation(num_rows)
-    window: Rows = {}
+def _joined(pieces: Iterable[Rows], num_rows: int) -> Rows:
+    joined: Rows = {}
     start = 0
     for rows in pieces:
         stop = start + len(rows["labels"])
         for name, column in rows.items():
-            if name not in window:
-                window[name] = np.empty((num_rows, *column.shape[1:]), column.dtype)
-            window[name][place[start:stop]] = column
+            if name not in joined:
+                joined[name] = _aligned((num_rows, *column.shape[1:]), column.dtype)
+            joined[name][start:stop] = column
         start = stop
-    return window
+    return joined
 
 
-def _skip_rows(windows: Iterator[Rows], num_rows: int) -> Iterator[Rows]:
-    for window in windows:
-        here = min(num_rows, len(window["labels"]))
+def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
+    size = math.prod(shape) * dtype.itemsize
+    raw = np.empty(size + _ALIGNMENT, "uint8")
+    start = -raw.ctypes.data % _ALIGNMENT
+    return raw[start : start + size].view(dtype).reshape(shape)
+
+
+def _order(num_rows: int, rng) -> np.ndarray:
+    """The row that comes 1st, 2nd, ...: as they are without rng."""
+    order = np.arange(num_rows, dtype="int32")
+    if rng is not None:
+        order[rng.permutation(num_rows)] = np.arange(num_rows, dtype="int32")
+    return order
+
+
+def _skip_rows(windows: Iterator[Window], num_rows: int) -> Iterator[Window]:
+    for rows, order in windows:
+        here = min(num_rows, len(order))
         num_rows -= here
-        if here < len(window["labels"]):
-            yield {name: column[here:] for name, column in window.items()}
+        if here < len(order):
+            yield rows, order[here:]
 
 
 def read_rows(schema: Schema, group: RowGroup) -> Rows:
@@ -184,8 +206,8 @@ def _packed(schema: Schema, table: pa.Table) -> Rows:
         if name in ragged:
             valid, *place = ragged[name]
             rows[name], rows[valid] = _padded(column, *place)
-        elif pa.types.is_fixed_size_list(column.type):
-            rows[name] = column.flatten().to_numpy(zero_copy_only=False).reshape(-1, column.type.list_size)
+        elif pa.types.is_fixed_size_binary(column.type):
+            rows[name] = to_matrix(column, table.schema.field(name))
         else:
             rows[name] = column.to_numpy(zero_copy_only=False)
     rows.setdefault("weight", np.ones(table.num_rows, "float32"))

@@ -2,13 +2,14 @@
 
     history/
         starts.npy        int64 (U + 1,)   user u has the events starts[u] .. starts[u + 1] - 1, oldest first
-        time.npy          uint32 or float64 (E,)   since the first event of all
-        <step>.npy        unsigned (E,)    id of the event's item, category, ..., from the feature's own 0
-        action.npy        unsigned (E,)
+        events.npy        records (E,)     time: uint32 or float64, since the first event of all; ids: unsigned, one of
+                                           each step and of the action, from the feature's own 0
         by.npy            unsigned (H,)    the same events once for each of their categories, sorted within a user by
         by_position.npy   uint32 (H,)      (category, time): the category, and the event's place among the user's
         by_starts.npy     int64 (U + 1,)
-        store.json        moment of the first event, number of ids of each column
+        store.json        moment of the first event
+
+An event is one record, as hits lie apart: each costs one miss of the caches and not one for each of its columns.
 
 Written once, in two passes over blocks: events are scattered to their user's part as they come and sorted there in the
 end, so memory follows the users and one chunk of events. A row of the data set needs (user, position) alone: its
@@ -35,10 +36,8 @@ class HistoryStore:
     """The arrays of a store, read from disk as they are touched."""
 
     starts: np.ndarray
-    time: np.ndarray
+    events: np.ndarray
     first_moment: float
-    columns: dict[str, np.ndarray]  # step or "action" -> ids
-    num_ids: dict[str, int]
     by: np.ndarray | None
     by_position: np.ndarray | None
     by_starts: np.ndarray | None
@@ -47,9 +46,8 @@ class HistoryStore:
     def open(folder: Path) -> "HistoryStore":
         told = json.loads((folder / "store.json").read_text(encoding="utf-8"))
         arrays = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
-        columns = {name: arrays[f"step_{name}"] for name in told["num_ids"]}
         by = (arrays.get(name) for name in ("by", "by_position", "by_starts"))
-        return HistoryStore(arrays["starts"], arrays["time"], told["first_moment"], columns, told["num_ids"], *by)
+        return HistoryStore(arrays["starts"], arrays["events"], told["first_moment"], *by)
 
     def positions(self, users: np.ndarray, times: np.ndarray) -> np.ndarray:
         """int32 (N,): how many events of a user lie strictly before a moment; 0 for the unknown user -1.
@@ -57,7 +55,7 @@ class HistoryStore:
         Args:
             users: int32 (N,).  times: float64 (N,).
         """
-        return _positions(users, times - self.first_moment, self.starts, self.time)
+        return _positions(users, times - self.first_moment, self.starts, self.events["time"])
 
 
 @compiled()
@@ -98,18 +96,16 @@ class HistoryWriter:
         num_categories: int | None,
     ):
         folder.mkdir()
-        self._folder, self._first_moment, self._num_ids = folder, first_moment, num_ids
+        self._folder, self._first_moment = folder, first_moment
         self._num_categories = num_categories
         self._starts = np.concatenate([[0], np.cumsum(counts)])
         self._free = self._starts[:-1].copy()  # the next free place of each user
         fits = whole and last_moment - first_moment < 2**32
-        self._time = self._array("time", np.uint32 if fits else np.float64)
-        self._columns = {name: self._array(f"step_{name}", smallest_type(n)) for name, n in num_ids.items()}
+        kinds = [(name, smallest_type(number)) for name, number in num_ids.items()]
+        event = np.dtype([("time", np.uint32 if fits else np.float64), ("ids", kinds)])
+        self._events = _new_array(folder / "events.npy", event, int(self._starts[-1]))
         self._categories: list[tuple[np.ndarray, np.ndarray]] = []
         self._tags = _Spool(folder / "tags.tmp") if num_categories is not None else None
-
-    def _array(self, name: str, kind) -> np.ndarray:
-        return _new_array(self._folder / f"{name}.npy", kind, int(self._starts[-1]))
 
     def add(self, users: np.ndarray, times: np.ndarray, ids: dict[str, np.ndarray], categories):
         """Events in any order.
@@ -120,9 +116,11 @@ class HistoryWriter:
         """
         places = np.empty(len(users), np.int64)
         _take_places(users, self._free, places)
-        self._time[places] = times - self._first_moment
-        for name, column in self._columns.items():
-            column[places] = ids[name]
+        events = np.empty(len(users), self._events.dtype)
+        events["time"] = times - self._first_moment
+        for name, column in ids.items():
+            events["ids"][name] = column
+        self._events[places] = events
         if self._tags is not None:
             values, lengths = categories
             known = values != 0
@@ -130,20 +128,23 @@ class HistoryWriter:
 
     def finish(self):
         """Sorts the events and writes the rest."""
-        new_places = None if self._tags is None else _new_array(self._folder / "places.tmp", np.int64, len(self._time))
+        new_places = (
+            None if self._tags is None else _new_array(self._folder / "places.tmp", np.int64, len(self._events))
+        )
         for first, last in _chunks(self._starts):
             begin, end = self._starts[first], self._starts[last]
             users = np.repeat(np.arange(first, last), np.diff(self._starts[first : last + 1]))
-            order = np.lexsort((self._time[begin:end], users))  # stable: events of one moment in the order they came
-            for array in (self._time, *self._columns.values()):
-                array[begin:end] = array[begin:end][order]
+            order = np.lexsort(
+                (self._events["time"][begin:end], users)
+            )  # stable: events of one moment in the order they came
+            self._events[begin:end] = self._events[begin:end][order]
             if new_places is not None:
                 new_places[begin + order] = np.arange(begin, end)
         np.save(self._folder / "starts.npy", self._starts)
         if new_places is not None:
             self._group(new_places)
-        told = {"first_moment": self._first_moment, "num_ids": self._num_ids}
-        (self._folder / "store.json").write_text(json.dumps(told), encoding="utf-8")
+        told = json.dumps({"first_moment": self._first_moment})
+        (self._folder / "store.json").write_text(told, encoding="utf-8")
 
     def _group(self, new_places: np.ndarray):
         """The events by category."""

@@ -37,14 +37,13 @@ class HistoryViews:
         for history in self.histories:
             places, valid = self._places(history, batch)
             read[f"{history.name}_valid"] = valid
+            events = _taken(self.store.events, places, valid)
             for step in history.steps:
-                rows = np.empty(places.shape, np.int32)
                 if step.name == "gap":
-                    moments = batch["time"] - self.store.first_moment
-                    _take_gaps(places, valid, self.store.time, moments, step.offset, rows)
+                    ids = _gaps(batch["time"] - self.store.first_moment, events["time"], valid)
                 else:
-                    _take_ids(places, valid, self.store.columns[step.name], step.offset, rows)
-                read[f"{history.name}_{step.name}"] = rows
+                    ids = events["ids"][step.name]
+                read[f"{history.name}_{step.name}"] = np.add(ids, step.offset, dtype=np.int32)
         return read
 
     def _places(self, history: History, batch) -> tuple[np.ndarray, np.ndarray]:
@@ -83,27 +82,44 @@ def _place_of(schema: Schema, name: str) -> tuple[tuple[str, int | None], int]:
     return (name, None), multi_valued.offset
 
 
-@compiled()
-def _take_ids(places, valid, ids, offset, rows):
-    for b in range(places.shape[0]):
-        for t in range(places.shape[1]):
-            rows[b, t] = offset + (np.int64(ids[places[b, t]]) if valid[b, t] else 0)
+def _taken(events: np.ndarray, places: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """The events at these places, zeros where a step is not valid: records (B, T)."""
+    taken = np.zeros(places.shape, events.dtype)
+    _take(events, places, valid, taken)
+    return taken
 
 
 @compiled()
-def _take_gaps(places, valid, event_times, moments, offset, rows):
+def _take(events, places, valid, taken):
     for b in range(places.shape[0]):
         for t in range(places.shape[1]):
-            bucket = 0
             if valid[b, t]:
-                gap = moments[b] - event_times[places[b, t]]
-                if gap < 0:
-                    bucket = 1
-                elif gap == 0:
-                    bucket = 2
-                else:
-                    bucket = 3 + min(max(int(np.floor(np.log2(gap))), 0), NUM_GAPS - 4)
-            rows[b, t] = offset + bucket
+                taken[b, t] = events[places[b, t]]
+
+
+def _gaps(moments: np.ndarray, event_times: np.ndarray, valid: np.ndarray) -> np.ndarray:
+    """int32 (B, T): the bucket of the time from each event to its row's moment; 0 of padding."""
+    buckets = np.empty(valid.shape, np.int32)
+    _put_gaps(moments, event_times, valid, buckets)
+    return buckets
+
+
+@compiled()
+def _put_gaps(moments, event_times, valid, buckets):
+    gaps = np.empty(valid.shape[1], np.float64)
+    exponents = gaps.view(np.int64)
+    for b in range(valid.shape[0]):
+        for t in range(valid.shape[1]):
+            gaps[t] = moments[b] - event_times[b, t]
+        for t in range(valid.shape[1]):
+            if not valid[b, t]:
+                buckets[b, t] = 0
+            elif gaps[t] < 0:
+                buckets[b, t] = 1
+            elif gaps[t] == 0:
+                buckets[b, t] = 2
+            else:  # the exponent of a float is the floor of its logarithm, without its cost
+                buckets[b, t] = 3 + min(max((exponents[t] >> 52) - 1023, 0), NUM_GAPS - 4)
 
 
 @compiled()
@@ -120,8 +136,9 @@ def _find_hits(users, positions, categories, starts, by, by_position, by_starts,
         for g in range(num_categories):
             begins[g], ends[g] = 0, 0
             if categories[b, g] != 0 and user >= 0:
-                begins[g] = _first_not_below(by, by_position, by_starts, user, categories[b, g], 0)
-                ends[g] = _first_not_below(by, by_position, by_starts, user, categories[b, g], positions[b])
+                low, high = by_starts[user], by_starts[user + 1]
+                begins[g] = _first_not_below(by, by_position, low, high, categories[b, g], 0)
+                ends[g] = _first_not_below(by, by_position, begins[g], high, categories[b, g], positions[b])
         while count < most:
             newest = np.int64(-1)
             for g in range(num_categories):
@@ -140,8 +157,7 @@ def _find_hits(users, positions, categories, starts, by, by_position, by_starts,
 
 
 @compiled()
-def _first_not_below(by, by_position, by_starts, user, category, position):
-    low, high = by_starts[user], by_starts[user + 1]
+def _first_not_below(by, by_position, low, high, category, position):
     while low < high:
         middle = (low + high) // 2
         if by[middle] < category or (by[middle] == category and by_position[middle] < position):
