@@ -105,6 +105,20 @@ class Condition:
 
 
 @dataclass(frozen=True)
+class LabelConfig(Condition):
+    """When a label is 1, or the column of a label that is a number."""
+
+    number: bool = False
+
+    def __post_init__(self):
+        if [self.at_least is not None, self.one_of is not None, self.number].count(True) != 1:
+            raise InputError(
+                f"the label of column {self.column!r} needs at_least (a number), one_of (a list of texts) or "
+                "number: true, as in data.labels.like={column: rating, at_least: 4}."
+            )
+
+
+@dataclass(frozen=True)
 class HistoryConfig:
     """The rows are a log: what a row's user did before its time, read from the same log."""
 
@@ -206,7 +220,7 @@ class DataConfig:
     files: str | list[str] | None  # paths, globs or folders; a missing one is an error
     prepared_dir: str
     format: FormatConfig
-    labels: dict[str, str | Condition | None]  # task -> column of 0 and 1; or when it is 1; null: 1 in each row
+    labels: dict[str, str | LabelConfig | None]  # name -> column of 0 and 1; or when it is 1; null: 1 in each row
     rows: Condition | None  # which rows of a log are rows of the data set; null: all
     weight: str | None  # column of example weights
     group: str | None  # column whose rows are ranked against each other (GAUC)
@@ -216,8 +230,27 @@ class DataConfig:
     cross_buckets: Count
     history: HistoryConfig | None
     negatives: NegativesConfig | None
+    drop_inconsistent: list[list[str]]  # [[click, conversion]]: rows with a conversion and no click are left out
     split: SplitConfig
     sample: SampleConfig | None
+
+
+@dataclass(frozen=True)
+class TaskConfig:
+    """What is learned from one label."""
+
+    label: str | None = None  # of data.labels; null: the one with the task's name
+    given: str | None = None  # the label that is 1 in the rows that count, such as click for conversions; null: all do
+    weight: NotNegative = 1.0  # of its loss; 0: scored, not trained on
+    loss: Literal["binary_crossentropy", "mean_squared_error"] | None = None  # null: as the label is
+    metrics: list[str] | None = None  # null: all
+
+
+@dataclass(frozen=True)
+class TasksConfig:
+    tasks: dict[str, TaskConfig] | None  # null: one a label of the data set
+    only: list[str] | None  # names of those that are learned; null: all
+    on_inconsistent: Literal["error", "drop"]  # rows whose label is 1 where the label it is given is 0
 
 
 @dataclass(frozen=True)
@@ -238,7 +271,7 @@ class TrainerConfig:
     epochs: Count
     max_steps: Count | None  # null: as many as the epochs hold
     eval_every_steps: Count | None  # null: at the end of each epoch
-    monitor: str  # metric of the validation split: auc, or task.auc
+    monitor: str  # metric of the validation split: auc, the mean over tasks by their weights; or task.auc
     patience: Count | None  # evaluations without gain before training stops; null: never
     schedule: ScheduleConfig
     precision: Literal["float32", "bfloat16"]
@@ -286,6 +319,7 @@ class ModelConfig:
 class TrainConfig:
     seed: Annotated[int, Range(0, 2**32 - 1)]
     data: DataConfig
+    task: TasksConfig
     model: ModelConfig
     optimizer: OptimizerConfig
     strategy: StrategyConfig

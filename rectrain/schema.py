@@ -8,7 +8,7 @@ A batch is a dict of packed tensors:
     <name>_valid bool (B, T)      True where a value is real
     <history>_<step> int32 (B, T) rows of the fused table, one tensor for each kind of step of a history
     <history>_valid  bool (B, T)  True where a step is real: the first ones, oldest first; T is the longest of the batch
-    labels       float32 (B, K)   0 or 1, one column a label
+    labels       float32 (B, K)   0 or 1, or a number; one column a label
     weight       float32 (B,)     example weight, 1 where the dataset has none
     group        int64 (B,)       hash of the group, 0 for none; absent where the dataset has no groups
     time         float64 (B,)     absent where the dataset has no times
@@ -93,9 +93,10 @@ class Schema:
     numeric: tuple[Numeric, ...]
     multi_valued: tuple[MultiValued, ...]
     crosses: tuple[Categorical, ...]  # the last columns of `categorical` in the batch; only linear parts read them
-    labels: tuple[str, ...]  # task names
+    labels: tuple[str, ...]
     histories: tuple[History, ...] = ()
     hits_by: str | None = None  # the categorical or multi-valued feature that a hit has in common with the row
+    number_labels: tuple[str, ...] = ()  # labels that are numbers; all others are 0 or 1
 
     @property
     def tables(self) -> "list[Categorical | MultiValued | Step]":
@@ -134,6 +135,7 @@ class Schema:
                 for history in raw["histories"]
             ),
             hits_by=raw["hits_by"],
+            number_labels=tuple(raw["number_labels"]),
         )
 
     def with_lengths(self, lengths: dict[str, int | None]) -> "Schema":

@@ -26,7 +26,16 @@ def train_config(raw: dict) -> TrainConfig:
     """
     config = parse(TrainConfig, _with_settings(_without_null_features(raw)), "")
     _check_reader(config.data)
+    if config.task.on_inconsistent == "drop":
+        config = dataclasses.replace(config, data=_without_inconsistent(config))
     return config
+
+
+def _without_inconsistent(config: TrainConfig) -> DataConfig:
+    """The data without the rows whose label contradicts the one that a task is given."""
+    tasks = config.task.tasks or {}
+    pairs = [[task.given, task.label or name] for name, task in tasks.items() if task.given is not None]
+    return dataclasses.replace(config.data, drop_inconsistent=[*config.data.drop_inconsistent, *pairs])
 
 
 def bench_config(raw: dict) -> BenchConfig:

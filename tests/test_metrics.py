@@ -300,11 +300,11 @@ def test_wrong_values_are_refused_by_row(label, score, message):
 def test_improvement_is_positive_for_the_better_value():
     better = {"auc": (0.8, 0.7), "logloss": (0.3, 0.4), "gauc": (0.8, 0.7), "pr_auc": (0.8, 0.7), "ne": (0.8, 0.9)}
     for name, (good, bad) in better.items():
-        assert metrics.improvement(name, good, bad) == pytest.approx(0.1)
-        assert metrics.improvement(name, bad, good) == pytest.approx(-0.1)
+        assert metrics.improvement(metrics.HIGHER_IS_BETTER[name], good, bad) == pytest.approx(0.1)
+        assert metrics.improvement(metrics.HIGHER_IS_BETTER[name], bad, good) == pytest.approx(-0.1)
     for good, bad in itertools.pairwise([1, 1.1, 0.8, 1.5, 0.0]):
-        assert metrics.improvement("pcoc", good, bad) > 0 > metrics.improvement("pcoc", bad, good)
-    assert metrics.improvement("pcoc", 0.0, 0.0) == metrics.improvement("pcoc", 2.0, 0.5) == 0
+        assert metrics.improvement(None, good, bad) > 0 > metrics.improvement(None, bad, good)
+    assert metrics.improvement(None, 0.0, 0.0) == metrics.improvement(None, 2.0, 0.5) == 0
 
 
 def test_importing_the_metrics_does_not_import_tensorflow():

@@ -13,7 +13,8 @@ from omegaconf import OmegaConf
 from rectrain.errors import InputError
 from rectrain.features.linear import first_order_tables_apart
 from rectrain.schema import Categorical, History, Schema, Step
-from rectrain.tasks import from_schema, loss_sum
+from rectrain.tasks import from_schema
+from rectrain.training.losses import loss_sum
 from tests import samples
 from tests.reference import models as reference
 from tests.reference.layers import set_random_weights
@@ -116,7 +117,7 @@ def outputs(model, batch, **mode):
 
 def build(name, schema, **changed):
     module = importlib.import_module(f"rectrain.models.{name}")
-    return module.build(schema, **{**KNOBS[name], **changed})
+    return module.build(schema, from_schema(schema), **{**KNOBS[name], **changed})
 
 
 @pytest.fixture
@@ -287,9 +288,11 @@ def test_defaults_are_the_knobs_of_the_builder_and_build(name):
     defaults = OmegaConf.to_container(OmegaConf.load(CONFIGS / f"{name}.yaml"))
     assert defaults.pop("name") == name
     module = importlib.import_module(f"rectrain.models.{name}")
-    assert list(defaults) == list(inspect.signature(module.build).parameters)[1:]
+    assert list(defaults) == list(inspect.signature(module.build).parameters)[2:]
     schema = schema_for(name)
-    assert outputs(module.build(schema, **defaults), samples.batch(schema, 3))["click"].shape == (3,)
+    assert outputs(module.build(schema, from_schema(schema), **defaults), samples.batch(schema, 3))["click"].shape == (
+        3,
+    )
 
 
 @pytest.mark.parametrize(
@@ -331,7 +334,7 @@ def test_wrong_knobs_are_refused_by_key(name, changed):
 
 @each_model
 def test_several_labels_are_refused(name):
-    with pytest.raises(InputError, match=r"data\.labels"):
+    with pytest.raises(InputError, match=r"there are 2: click, like\. Choose one with task\.only=\[click\]"):
         build(name, schema_for(name, labels=("click", "like")))
 
 

@@ -7,8 +7,10 @@ import tensorflow as tf
 
 from rectrain.models import fm, lr
 from rectrain.schema import Categorical, Schema
+from rectrain.tasks import Task
 
 NUM_USERS, NUM_ITEMS = 20, 24
+TASKS = [Task("click", "click", 0)]
 
 
 def schema(*, crosses):
@@ -75,9 +77,11 @@ def test_fm_scores_pairs_it_never_saw_and_explicit_pair_weights_do_not():
         ]
 
     best_seen, best_unseen = (expected_auc(p, p) for p in (probs[tuple(seen.T)], probs[tuple(unseen.T)]))
-    fm_seen, fm_unseen = aucs(fm.build(schema(crosses=False), embedding_dim=2, embedding_stddev=0.1), crosses=False)
-    pairs_seen, pairs_unseen = aucs(lr.build(schema(crosses=True)), crosses=True)
-    _, values_unseen = aucs(lr.build(schema(crosses=False)), crosses=False)
+    fm_seen, fm_unseen = aucs(
+        fm.build(schema(crosses=False), TASKS, embedding_dim=2, embedding_stddev=0.1), crosses=False
+    )
+    pairs_seen, pairs_unseen = aucs(lr.build(schema(crosses=True), TASKS), crosses=True)
+    _, values_unseen = aucs(lr.build(schema(crosses=False), TASKS), crosses=False)
 
     assert fm_seen == pytest.approx(best_seen, abs=0.01)
     assert fm_unseen == pytest.approx(best_unseen, abs=0.02)

@@ -110,7 +110,7 @@ class _Tracker:
 
 
 def _figures(metrics: dict) -> str:
-    shown = {"AUC": metrics["auc"], "logloss": metrics["logloss"]}
+    shown = {name: metrics.get(name.lower()) for name in ("AUC", "logloss", "MSE", "R2")}
     return "  ".join(f"{name} {value:.4f}" for name, value in shown.items() if value is not None)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rectrain.config import Condition, DataConfig
+from rectrain.config import Condition, DataConfig, LabelConfig
 from rectrain.data.blocks import Block
 from rectrain.data.vocab import blank_as_null
 from rectrain.errors import InputError, did_you_mean
@@ -41,8 +41,10 @@ def special_columns(data: DataConfig) -> list[Want]:
     return wants
 
 
-def _label(label: str | Condition, key: str) -> Want:
-    return condition_column(label, key) if isinstance(label, Condition) else Want(label, "number", key)
+def _label(label: str | LabelConfig, key: str) -> Want:
+    if isinstance(label, str) or label.number:
+        return Want(label if isinstance(label, str) else label.column, "number", key)
+    return condition_column(label, key)
 
 
 def _conditions(data: DataConfig):

@@ -20,7 +20,7 @@ from rectrain.config import DataConfig, HistoryConfig
 from rectrain.errors import InputError
 from rectrain.schema import Schema
 
-FORMAT_VERSION = 3  # raise it when the same key would give other bytes
+FORMAT_VERSION = 4  # raise it when the same key would give other bytes
 MANIFEST = "manifest.json"
 SCHEMA = "schema.json"
 _LENGTHS = ("max_length", "long_length", "hits_length")  # of data.history
@@ -95,6 +95,7 @@ def key(data: DataConfig, files: dict[str, list[Path]], companions: list[Path]) 
         "format": dataclasses.asdict(data.format),
         "labels": [(task, _plain(label)) for task, label in data.labels.items()],
         "rows": _plain(data.rows),
+        "drop_inconsistent": data.drop_inconsistent,
         "history": None if data.history is None else {**_plain(data.history), **dict.fromkeys(_LENGTHS)},
         "negatives": _plain(data.negatives),
         "weight": data.weight,

@@ -13,6 +13,7 @@ from rectrain.config import (
     DataConfig,
     FeatureConfig,
     HistoryConfig,
+    LabelConfig,
     NumericConfig,
     SequenceConfig,
 )
@@ -154,6 +155,7 @@ class Features:
             labels=tuple(self._config.labels),
             histories=(*self._histories_from_log(), *map(self._sequence_entry, self.sequences.items())),
             hits_by=None if history is None else history.by,
+            number_labels=number_labels(self._config),
         )
 
     def _histories_from_log(self) -> list[schema.History]:
@@ -235,6 +237,11 @@ def _kind(config: FeatureConfig):
     if isinstance(config, NumericConfig):
         return {"log_square": LogSquare, "quantile": Quantile}.get(config.transform, Number)
     return {"categorical": Text, "multi_valued": MultiValued}[config.type]
+
+
+def number_labels(data: DataConfig) -> tuple[str, ...]:
+    """Names of the labels that are numbers."""
+    return tuple(name for name, label in data.labels.items() if isinstance(label, LabelConfig) and label.number)
 
 
 def _check_log(data: DataConfig):

@@ -22,7 +22,7 @@ from rectrain.data.columns import Want, select, special_columns
 from rectrain.data.counter import NumberCounter
 from rectrain.data.manifest import Prepared
 from rectrain.data.passes import RawFiles
-from rectrain.data.plan import Features
+from rectrain.data.plan import Features, number_labels
 from rectrain.data.shards import ShardWriter, to_table
 from rectrain.data.sources import Sources, find_files
 from rectrain.data.split import SPLITS, Assign
@@ -93,7 +93,7 @@ class _Recipe:
         load_early("rectrain.data.values")  # while rows are counted
         assign = self._assign()
         tally = self._fit(assign)
-        tally.check(self.data, split.expected(self.data, list(self.sources.files)))
+        tally.check(self.data, split.expected(self.data, list(self.sources.files)), self.raw.say)
         schema = self.features.finish(folder)
         (folder / manifest.SCHEMA).write_text(schema.to_json(), encoding="utf-8")
         if self.log is not None:
@@ -146,11 +146,14 @@ class _Recipe:
 
     def _is_row(self, block: Block) -> np.ndarray:
         """bool (N,): which rows of a block are rows of the data set."""
-        return conditions.holds(block, self.data.rows, "data.rows")
+        is_row = conditions.holds(block, self.data.rows, "data.rows")
+        if self.data.drop_inconsistent:
+            is_row &= targets.consistent(targets.labels(block, self.data), self.data)
+        return is_row
 
     def _fit(self, assign: Assign) -> Tally:
         negatives = self.data.negatives.per_positive if self.data.negatives else 0
-        tally = Tally(self.data.labels, negatives)
+        tally = Tally(self.data.labels, negatives, number_labels(self.data))
         for name, first, block in self.raw.blocks(self._wants(), "fitting"):
             codes = assign(name, first, block)
             rows = np.flatnonzero(self._is_row(block))

@@ -35,18 +35,21 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import NormalDist
+from types import ModuleType
 from typing import BinaryIO, NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from rectrain.data import behaviour_sample
+from rectrain.data import behaviour_sample, mmoe_sample
 from rectrain.errors import InputError, did_you_mean
 
 BLOCK_ROWS = 65_536  # drawn and written at a time; part of the recipe: another size draws other rows
 NUM_QUANTILES = 1_000
 NUM_HOURS = 240
+
+_DRAWN_WHOLE = (behaviour_sample, mmoe_sample)  # each has LAYOUTS, {layout: (file, truths)}, and draw
 
 
 def standardize(numbers: np.ndarray, shares: np.ndarray) -> np.ndarray:
@@ -329,8 +332,13 @@ def draw_positions(shares: np.ndarray, num_rows: int, rng: np.random.Generator) 
     return np.minimum(drawn, np.flatnonzero(shares)[-1])  # the sum may end a rounding error below 1
 
 
+def _drawn_whole_by(layout: str) -> ModuleType | None:
+    """The module that draws the samples of a layout in memory; None: this one draws them, block by block."""
+    return next((module for module in _DRAWN_WHOLE if layout in module.LAYOUTS), None)
+
+
 def check(layout: str, rows: int, seed: int, truth: str | None = None) -> None:
-    layouts = [*LAYOUTS, *behaviour_sample.LAYOUTS]
+    layouts = [*LAYOUTS, *(name for module in _DRAWN_WHOLE for name in module.LAYOUTS)]
     if layout not in layouts:
         hint = did_you_mean(layout, layouts)
         raise InputError(
@@ -347,7 +355,8 @@ def check(layout: str, rows: int, seed: int, truth: str | None = None) -> None:
 
 
 def _check_truth(layout: str, truth: str | None) -> None:
-    truths = behaviour_sample.LAYOUTS[layout].truths if layout in behaviour_sample.LAYOUTS else ()
+    module = _drawn_whole_by(layout)
+    truths = module.LAYOUTS[layout].truths if module is not None else ()
     if truths and truth not in truths:
         received = "null" if truth is None else repr(truth)
         raise InputError(
@@ -366,9 +375,10 @@ def place(layout: str, *, rows: int, seed: int, truth: str | None = None) -> Pat
         InputError: unknown layout or truth, or rows or seed out of range.
     """
     check(layout, rows, seed, truth)
-    if layout in behaviour_sample.LAYOUTS:
+    module = _drawn_whole_by(layout)
+    if module is not None:
         named = layout if truth is None else f"{layout}-{truth}"
-        return Path(f"{named}-{rows}-{seed}", behaviour_sample.LAYOUTS[layout].file)
+        return Path(f"{named}-{rows}-{seed}", module.LAYOUTS[layout].file)
     ending = "tsv" if LAYOUTS[layout].delimiter == "\t" else "csv"
     return Path(f"{layout}-{rows}-{seed}.{ending}")
 
@@ -397,8 +407,9 @@ def draw_blocks(truth: Truth, num_rows: int, rng: np.random.Generator) -> Iterat
 def true_probabilities(layout: str, *, rows: int, seed: int, truth: str | None = None) -> np.ndarray | None:
     """P(1) of the rows that `write` writes, float64 (N,); None where negatives are to be sampled."""
     check(layout, rows, seed, truth)
-    if layout in behaviour_sample.LAYOUTS:
-        return behaviour_sample.draw(layout, rows=rows, seed=seed, truth=truth).probabilities
+    module = _drawn_whole_by(layout)
+    if module is not None:
+        return module.draw(layout, rows=rows, seed=seed, truth=truth).probabilities
     drawn, rng = draw_truth(layout, seed)
     return np.concatenate([block.probabilities for block in draw_blocks(drawn, rows, rng)])
 
@@ -413,10 +424,10 @@ def write(layout: str, path: Path, *, rows: int, seed: int, truth: str | None = 
     """
     check(layout, rows, seed, truth)
     with replacing(path) as partial:
-        if layout in behaviour_sample.LAYOUTS:
-            labels, probabilities = write_log(
-                behaviour_sample.draw(layout, rows=rows, seed=seed, truth=truth), path, partial
-            )
+        module = _drawn_whole_by(layout)
+        if module is not None:
+            drawn_whole = module.draw(layout, rows=rows, seed=seed, truth=truth)
+            labels, probabilities = write_log(drawn_whole, path, partial)
         else:
             drawn, rng = draw_truth(layout, seed)
             labels, probabilities = write_rows(drawn, partial, rows, rng)

@@ -1,5 +1,7 @@
 """How many rows and positives each split has, and whether that is enough to train and to score on."""
 
+from collections.abc import Callable
+
 import numpy as np
 
 from rectrain.config import DataConfig
@@ -8,52 +10,69 @@ from rectrain.errors import InputError
 
 
 class Tally:
-    """negatives: how many sampled rows of label 0 come with each row."""
+    """
+    Args:
+        labels: names.  numbers: those that are numbers, which have no classes.
+        negatives: how many sampled rows of label 0 come with each row.
+    """
 
-    def __init__(self, tasks, negatives: int = 0):
-        self._tasks = list(tasks)
+    def __init__(self, labels, negatives: int = 0, numbers: tuple[str, ...] = ()):
+        self._labels = list(labels)
+        self._numbers = numbers
         self._copies = 1 + negatives
         self._rows = np.zeros(len(SPLITS), np.int64)
-        self._positives = np.zeros((len(SPLITS), len(self._tasks)), np.int64)
+        self._positives = np.zeros((len(SPLITS), len(self._labels)), np.int64)
 
     def add(self, codes: np.ndarray, labels: np.ndarray):
-        """codes: int (N,), positions in SPLITS.  labels: float (N, K), 0 or 1."""
+        """codes: int (N,), positions in SPLITS.  labels: float (N, K)."""
         self._rows += self._copies * np.bincount(codes, minlength=len(SPLITS))
-        for task, column in enumerate(labels.T):
-            self._positives[:, task] += np.bincount(codes, weights=column, minlength=len(SPLITS)).astype(np.int64)
+        for k, name in enumerate(self._labels):
+            if name not in self._numbers:
+                counts = np.bincount(codes, weights=labels[:, k], minlength=len(SPLITS))
+                self._positives[:, k] += counts.astype(np.int64)
 
     def rows(self) -> dict[str, int]:
         """Of the splits that have any."""
         return {name: int(rows) for name, rows in zip(SPLITS, self._rows, strict=True) if rows}
 
     def positives(self) -> dict[str, dict[str, int]]:
-        """split -> task -> rows of label 1."""
+        """split -> label -> rows where it is 1; labels that are numbers are left out."""
         counts = dict(zip(SPLITS, self._positives.tolist(), strict=True))
-        return {name: dict(zip(self._tasks, counts[name], strict=True)) for name in self.rows()}
+        return {
+            split: {
+                label: n for label, n in zip(self._labels, counts[split], strict=True) if label not in self._numbers
+            }
+            for split in self.rows()
+        }
 
-    def check(self, data: DataConfig, expected: list[str]):
-        """Raises InputError where an expected split has no rows, or a label of it a single class."""
+    def check(self, data: DataConfig, expected: list[str], say: Callable[[str], object]):
+        """Says which label has a single class in an expected split.
+
+        Raises:
+            InputError: an expected split has no rows, or a label a single class: in all rows, or the only label in a
+                split.
+        """
         rows, positives = self.rows(), self.positives()
-        for k, task in enumerate(self._tasks):
-            if self._positives[:, k].sum() in (0, self._rows.sum()):
-                raise self._one_class(task, int(self._positives[:, k].sum() > 0))
+        for k, label in enumerate(self._labels):
+            if label not in self._numbers and self._positives[:, k].sum() in (0, self._rows.sum()):
+                raise self._one_class(label, int(self._positives[:, k].sum() > 0))
         for name in expected:
             if name not in rows:
                 raise InputError(
                     f"data.split.by={data.split.by} puts none of {self._rows.sum():,} rows into {name}; expected at"
                     f" least two. {_remedy(data, name)}"
                 )
-            for task, count in positives[name].items():
+            for label, count in positives[name].items():
                 if count in (0, rows[name]):
-                    raise InputError(
-                        f"data.labels.{task}: {count:,} of {rows[name]:,} rows of the split {name} are positive;"
-                        f" training and scoring need both classes. {_remedy(data, name)}"
-                    )
+                    what = f"data.labels.{label}: {count:,} of {rows[name]:,} rows of the split {name} are positive"
+                    if len(self._labels) == 1:
+                        raise InputError(f"{what}; training and scoring need both classes. {_remedy(data, name)}")
+                    say(f"warning: {what}: no AUC of it there. {_remedy(data, name)}")
 
-    def _one_class(self, task, value) -> InputError:
+    def _one_class(self, label, value) -> InputError:
         return InputError(
-            f"data.labels.{task}: all {self._rows.sum():,} rows are {value}; training and scoring need both classes. Is"
-            f" data.labels.{task} the column of the label, and are these all the files (data.files)?"
+            f"data.labels.{label}: all {self._rows.sum():,} rows are {value}; training and scoring need both classes."
+            f" Is data.labels.{label} the column of the label, and are these all the files (data.files)?"
         )
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from rectrain.config import Condition, DataConfig, TimeConfig
+from rectrain.config import DataConfig, LabelConfig, TimeConfig
 from rectrain.data import conditions
 from rectrain.data.blocks import Block
 from rectrain.data.columns import numbers, texts, unexpected
@@ -27,15 +27,26 @@ def read(block: Block, data: DataConfig) -> dict[str, np.ndarray]:
 
 
 def labels(block: Block, data: DataConfig) -> np.ndarray:
-    """float32 (N, K), 0 or 1; column k is the k-th task of data.labels."""
+    """float32 (N, K), 0 or 1, or a number; column k is the k-th of data.labels."""
     columns = [_label(block, label, f"data.labels.{task}") for task, label in data.labels.items()]
     return np.stack(columns, axis=1).astype(np.float32)
 
 
-def _label(block: Block, label: str | Condition | None, key: str) -> np.ndarray:
+def consistent(labels: np.ndarray, data: DataConfig) -> np.ndarray:
+    """bool (N,): False in rows that data.drop_inconsistent leaves out."""
+    column = {name: labels[:, k] for k, name in enumerate(data.labels)}
+    kept = np.ones(len(labels), bool)
+    for given, label in data.drop_inconsistent:
+        kept &= (column[label] == 0) | (column[given] != 0)
+    return kept
+
+
+def _label(block: Block, label: str | LabelConfig | None, key: str) -> np.ndarray:
     if label is None:
         return np.ones(block.num_rows)
-    if isinstance(label, Condition):
+    if isinstance(label, LabelConfig) and label.number:
+        return _finite(block, label.column, key)
+    if isinstance(label, LabelConfig):
         return conditions.holds(block, label, key)
     return _zero_or_one(block, label, key)
 
@@ -44,6 +55,12 @@ def _zero_or_one(block, column, key):
     values = numbers(block, column, key).fill_null(-1).to_numpy(zero_copy_only=False)
     _refuse(block, (values != 0) & (values != 1), column, key, "a label, 0 or 1")
     return values
+
+
+def _finite(block, column, key):
+    array = numbers(block, column, key)
+    _refuse(block, is_null(array), column, key, "a number")
+    return array.to_numpy(zero_copy_only=False)
 
 
 def weights(block: Block, column: str) -> np.ndarray:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from rectrain.evaluation import curves
+from rectrain.evaluation import curves, regression
 from rectrain.evaluation.metrics import UndefinedMetricError, compute
 from rectrain.progress import Progress
 from rectrain.tasks import Task
@@ -19,11 +19,16 @@ class Scored:
     """Rows in the order of the split. 12 bytes a row for one task without groups, whatever the model."""
 
     labels: np.ndarray  # float32 (N, K)
-    probabilities: dict[str, np.ndarray]  # task -> float32 (N,)
+    probabilities: dict[str, np.ndarray]  # task -> float32 (N,); predicted numbers where the label is one
     groups: np.ndarray | None  # int64 (N,)
 
     def of(self, task: Task) -> tuple[np.ndarray, np.ndarray]:
-        return self.labels[:, task.column], self.probabilities[task.name]
+        """Labels and predictions of the rows that count for a task."""
+        counts = self.counts(task)
+        return self.labels[counts, task.column], self.probabilities[task.name][counts]
+
+    def counts(self, task: Task) -> np.ndarray | slice:
+        return slice(None) if task.given is None else self.labels[:, task.given] == 1
 
 
 def score_rows(score: Callable[[dict], dict], batches: Iterable[dict], progress: Progress) -> Scored:
@@ -49,16 +54,32 @@ def _told_apart(groups: np.ndarray) -> np.ndarray:
 
 
 def split_metrics(scored: Scored, tasks: list[Task], seed: int) -> dict[str, dict]:
-    """{task: {"rows": N, metric: {"value", "low", "high"}}}; `seed` is that of the bootstrap intervals."""
-    return {
-        task.name: {"rows": len(scored.labels), **compute(*scored.of(task), groups=scored.groups, seed=seed)}
-        for task in tasks
-    }
+    """{task: {"rows": N, "positives": P, metric: {"value", "low", "high"}}}, of the rows that count for the task.
+
+    Args:
+        seed: of the bootstrap intervals.
+    """
+    return {task.name: _task_metrics(scored, task, seed) for task in tasks}
+
+
+def _task_metrics(scored: Scored, task: Task, seed: int) -> dict:
+    labels, predictions = scored.of(task)
+    if task.is_number:
+        counts, found = {"rows": len(labels)}, regression.compute(labels, predictions)
+    else:
+        groups = None if scored.groups is None else scored.groups[scored.counts(task)]
+        counts = {"rows": len(labels), "positives": int(np.count_nonzero(labels))}
+        found = compute(labels, predictions, groups=groups, seed=seed)
+    return counts | {name: entry for name, entry in found.items() if task.metrics is None or name in task.metrics}
 
 
 def split_curves(scored: Scored, tasks: list[Task]) -> dict[str, dict]:
     """{task: {"roc": [[fpr, tpr], ...], "calibration": [bin, ...]}} for the report's pictures."""
-    return {task.name: {"roc": _roc(*scored.of(task)), "calibration": _calibration(*scored.of(task))} for task in tasks}
+    return {
+        task.name: {"roc": _roc(*scored.of(task)), "calibration": _calibration(*scored.of(task))}
+        for task in tasks
+        if not task.is_number
+    }
 
 
 def _roc(labels, probabilities) -> list:

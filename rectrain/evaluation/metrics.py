@@ -85,13 +85,13 @@ def compute(labels, scores, *, groups=None, seed, level=0.95):
     }
 
 
-def improvement(metric, new, best):
-    """How much better `new` is than `best`: above 0 if it is, in the metric's unit (pcoc: in |log pcoc|)."""
+def improvement(higher_is_better, new, best):
+    """How much better `new` is than `best`: above 0 if it is, in the metric's unit (None, best at 1: in |log|)."""
     if new == best:
         return 0.0
-    if HIGHER_IS_BETTER[metric] is None:
+    if higher_is_better is None:
         return _log_distance_from_one(best) - _log_distance_from_one(new)
-    return new - best if HIGHER_IS_BETTER[metric] else best - new
+    return new - best if higher_is_better else best - new
 
 
 def auc(labels, scores, level=0.95):

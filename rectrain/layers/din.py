@@ -94,6 +94,11 @@ class ActivationUnit(keras.layers.Layer):
         return steps.repeat(query_BH) + ops.matmul(ops.concatenate(parts, axis=1), kernel)
 
 
+def activation_units(histories: dict, attention: dict) -> list:
+    """The interest (B, V) that the candidate finds in each of {name: history}, with the same settings of the unit."""
+    return [ActivationUnit(**attention, name=f"attention_{name}")(history) for name, history in histories.items()]
+
+
 def step_values(history):
     """[k, extras] of each step, float (B, T, I)."""
     if "extras" not in history:

@@ -12,16 +12,15 @@ NAMES = ("din", "multi_head")
 def exact_search_unit(
     kind: str,
     *,
-    attention_units: list[int],
-    attention_activation: str,
-    softmax: bool,
-    scaling: bool,
+    attention: dict,
     num_heads: int,
     head_width: int,
 ) -> keras.layers.Layer:
     """The exact search unit of SIM: multi_head as in the paper, or DIN's attention.
 
     Source: Pi et al. 2020, arXiv:2006.05639, section 3.2.
+    Args:
+        attention: settings of DIN's attention.  num_heads, head_width: of the paper's.
     Raises:
         InputError: there is no such attention, or one of its settings does not fit.
     """
@@ -29,10 +28,4 @@ def exact_search_unit(
         raise InputError(f"model.exact_search={kind!r} is unknown.{did_you_mean(kind, NAMES)}")
     if kind == "multi_head":
         return TargetAttention(num_heads=num_heads, head_width=head_width, name="exact_search")
-    return ActivationUnit(
-        units=attention_units,
-        activation=attention_activation,
-        softmax=softmax,
-        scaling=scaling,
-        name="exact_search",
-    )
+    return ActivationUnit(**attention, name="exact_search")

@@ -11,12 +11,14 @@ from rectrain.features.embedding import FieldEmbeddings
 from rectrain.features.inputs import packed_inputs
 from rectrain.layers.attention import InteractingLayer
 from rectrain.layers.mlp import MLP, Logit
-from rectrain.models.outputs import single_label
+from rectrain.models.outputs import single_task
 from rectrain.schema import Schema
+from rectrain.tasks import Task
 
 
 def build(
     schema: Schema,
+    tasks: list[Task],
     *,
     embedding_dim: int,
     embedding_stddev: float,
@@ -34,7 +36,7 @@ def build(
             f"the number of interacting layers must be 0 or more; received {num_attention_layers}. "
             "Set model.num_attention_layers, usually 1 to 4."
         )
-    label = single_label(schema)
+    task = single_task(tasks)
     batch = packed_inputs(schema)
     fields = FieldEmbeddings(schema, width=embedding_dim, stddev=embedding_stddev, numeric=True)(batch)
     attended = fields
@@ -51,4 +53,4 @@ def build(
         flat = keras.layers.Flatten(name="flatten")(fields)
         hidden = MLP(hidden_units, dropout=dropout, batch_norm=batch_norm)(flat)
         logit = keras.layers.Add(name="logit", dtype="float32")([logit, Logit(name="deep_logit")(hidden)])
-    return keras.Model(batch, {label: logit}, name="autoint")
+    return keras.Model(batch, {task: logit}, name="autoint")

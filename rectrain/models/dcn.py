@@ -9,12 +9,14 @@ from rectrain.features.embedding import flat_features
 from rectrain.features.inputs import packed_inputs
 from rectrain.layers.cross import VectorCrossNetwork
 from rectrain.layers.mlp import MLP, Logit
-from rectrain.models.outputs import single_label
+from rectrain.models.outputs import single_task
 from rectrain.schema import Schema
+from rectrain.tasks import Task
 
 
 def build(
     schema: Schema,
+    tasks: list[Task],
     *,
     embedding_dim: int,
     embedding_stddev: float,
@@ -23,10 +25,10 @@ def build(
     dropout: float,
     batch_norm: bool,
 ) -> keras.Model:
-    label = single_label(schema)
+    task = single_task(tasks)
     batch = packed_inputs(schema)
     features = flat_features(schema, batch, width=embedding_dim, stddev=embedding_stddev)
     top = VectorCrossNetwork(num_crosses)(features)
     if hidden_units:
         top = [top, MLP(hidden_units, dropout=dropout, batch_norm=batch_norm)(features)]
-    return keras.Model(batch, {label: Logit()(top)}, name="dcn")
+    return keras.Model(batch, {task: Logit()(top)}, name="dcn")

@@ -11,14 +11,16 @@ from rectrain.features.embedding import flat_features
 from rectrain.features.inputs import packed_inputs
 from rectrain.layers.cross import MatrixCrossNetwork
 from rectrain.layers.mlp import MLP, Logit
-from rectrain.models.outputs import single_label
+from rectrain.models.outputs import single_task
 from rectrain.schema import Schema
+from rectrain.tasks import Task
 
 STRUCTURES = ("parallel", "stacked")
 
 
 def build(
     schema: Schema,
+    tasks: list[Task],
     *,
     embedding_dim: int,
     embedding_stddev: float,
@@ -31,11 +33,11 @@ def build(
 ) -> keras.Model:
     if structure not in STRUCTURES:
         raise InputError(f"model.structure={structure!r} is unknown.{did_you_mean(structure, STRUCTURES)}")
-    label = single_label(schema)
+    task = single_task(tasks)
     batch = packed_inputs(schema)
     features = flat_features(schema, batch, width=embedding_dim, stddev=embedding_stddev)
     top = MatrixCrossNetwork(num_crosses, rank=cross_rank)(features)
     if hidden_units:
         mlp = MLP(hidden_units, dropout=dropout, batch_norm=batch_norm)
         top = mlp(top) if structure == "stacked" else [top, mlp(features)]
-    return keras.Model(batch, {label: Logit()(top)}, name="dcn_v2")
+    return keras.Model(batch, {task: Logit()(top)}, name="dcn_v2")

@@ -8,14 +8,16 @@ import keras
 from rectrain.features.histories import short_histories
 from rectrain.features.inputs import packed_inputs
 from rectrain.features.sequences import SequenceFeatures, flat_fields
-from rectrain.layers.din import ActivationUnit
+from rectrain.layers.din import activation_units
 from rectrain.layers.mlp import MLP, Logit
-from rectrain.models.outputs import single_label
+from rectrain.models.outputs import single_task
 from rectrain.schema import Schema
+from rectrain.tasks import Task
 
 
 def build(
     schema: Schema,
+    tasks: list[Task],
     *,
     embedding_dim: int,
     embedding_stddev: float,
@@ -28,22 +30,19 @@ def build(
     dropout: float,
     batch_norm: bool,
 ) -> keras.Model:
-    label = single_label(schema)
+    task = single_task(tasks)
     histories = short_histories(schema, "din")
     batch = packed_inputs(schema, extras=True)
     features = SequenceFeatures(
         schema, histories, extras=True, search=None, width=embedding_dim, stddev=embedding_stddev
     )(batch)
-    interests = [
-        ActivationUnit(
-            units=attention_units,
-            activation=attention_activation,
-            softmax=softmax,
-            scaling=scaling,
-            name=f"attention_{history.name}",
-        )(features["histories"][history.name])
-        for history in histories
-    ]
+    attention = {
+        "units": attention_units,
+        "activation": attention_activation,
+        "softmax": softmax,
+        "scaling": scaling,
+    }
+    interests = activation_units(features["histories"], attention)
     flat = keras.layers.Concatenate(name="top")([flat_fields(schema, batch, features), *interests])
     hidden = MLP(hidden_units, dropout=dropout, batch_norm=batch_norm, activation=hidden_activation)(flat)
-    return keras.Model(batch, {label: Logit()(hidden)}, name="din")
+    return keras.Model(batch, {task: Logit()(hidden)}, name="din")

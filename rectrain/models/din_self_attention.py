@@ -10,15 +10,17 @@ import keras
 from rectrain.features.histories import short_histories
 from rectrain.features.inputs import packed_inputs
 from rectrain.features.sequences import SequenceFeatures, flat_fields
-from rectrain.layers.din import ActivationUnit
+from rectrain.layers.din import activation_units
 from rectrain.layers.history_attention import SelfAttention
 from rectrain.layers.mlp import MLP, Logit
-from rectrain.models.outputs import single_label
-from rectrain.schema import Schema
+from rectrain.models.outputs import single_task
+from rectrain.schema import History, Schema
+from rectrain.tasks import Task
 
 
 def build(
     schema: Schema,
+    tasks: list[Task],
     *,
     embedding_dim: int,
     embedding_stddev: float,
@@ -34,30 +36,34 @@ def build(
     dropout: float,
     batch_norm: bool,
 ) -> keras.Model:
-    label = single_label(schema)
+    task = single_task(tasks)
     histories = short_histories(schema, "din_self_attention")
     batch = packed_inputs(schema, extras=True)
     features = SequenceFeatures(
         schema, histories, extras=True, search=None, width=embedding_dim, stddev=embedding_stddev
     )(batch)
-    interests = []
-    for history in histories:
-        vectors = features["histories"][history.name]
-        keys = SelfAttention(
+    attention = {
+        "units": attention_units,
+        "activation": attention_activation,
+        "softmax": softmax,
+        "scaling": scaling,
+    }
+    seen = {
+        history.name: _after_self_attention(
+            history,
+            features["histories"][history.name],
             num_heads=num_heads,
             head_width=head_width,
-            max_length=history.max_length,
             positions=positions,
-            name=f"self_attention_{history.name}",
-        )(vectors)
-        attention = ActivationUnit(
-            units=attention_units,
-            activation=attention_activation,
-            softmax=softmax,
-            scaling=scaling,
-            name=f"attention_{history.name}",
         )
-        interests.append(attention({**vectors, "keys": keys}))
+        for history in histories
+    }
+    interests = activation_units(seen, attention)
     flat = keras.layers.Concatenate(name="top")([flat_fields(schema, batch, features), *interests])
     hidden = MLP(hidden_units, dropout=dropout, batch_norm=batch_norm, activation=hidden_activation)(flat)
-    return keras.Model(batch, {label: Logit()(hidden)}, name="din_self_attention")
+    return keras.Model(batch, {task: Logit()(hidden)}, name="din_self_attention")
+
+
+def _after_self_attention(history: History, vectors: dict, **settings) -> dict:
+    layer = SelfAttention(max_length=history.max_length, name=f"self_attention_{history.name}", **settings)
+    return {**vectors, "keys": layer(vectors)}

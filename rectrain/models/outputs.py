@@ -1,18 +1,19 @@
 """What every single-task model says about its one output."""
 
 from rectrain.errors import InputError
-from rectrain.schema import Schema
+from rectrain.tasks import Task
 
 
-def single_label(schema: Schema) -> str:
-    """The schema's only label.
+def single_task(tasks: list[Task]) -> str:
+    """The name of the only task.
 
     Raises:
-        InputError: the dataset has several labels, so the user must choose.
+        InputError: there are several, so the user must choose.
     """
-    if len(schema.labels) != 1:
+    names = [task.name for task in tasks]
+    if len(names) != 1:
         raise InputError(
-            f"this model predicts one label; dataset {schema.name!r} has {len(schema.labels)}: "
-            f"{', '.join(schema.labels)}. Keep one of them under data.labels."
+            f"this model learns one task; there are {len(names)}: {', '.join(names)}. Choose one with "
+            f"task.only=[{names[0]}], or a model of several tasks, as model=mmoe."
         )
-    return schema.labels[0]
+    return names[0]

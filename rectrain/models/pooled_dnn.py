@@ -12,8 +12,9 @@ from rectrain.features.inputs import packed_inputs
 from rectrain.features.sequences import SequenceFeatures, flat_fields
 from rectrain.layers.mlp import MLP, Logit
 from rectrain.layers.pooling import MeanPooling, SumPooling, WeightedPooling
-from rectrain.models.outputs import single_label
+from rectrain.models.outputs import single_task
 from rectrain.schema import History, Schema
+from rectrain.tasks import Task
 
 POOLINGS = ("sum", "mean", "weighted")
 WEIGHTS = ("gap", "action")
@@ -21,6 +22,7 @@ WEIGHTS = ("gap", "action")
 
 def build(
     schema: Schema,
+    tasks: list[Task],
     *,
     embedding_dim: int,
     embedding_stddev: float,
@@ -33,7 +35,7 @@ def build(
 ) -> keras.Model:
     _check_choice("pooling", pooling, POOLINGS)
     _check_choice("weighted_by", weighted_by, WEIGHTS)
-    label = single_label(schema)
+    task = single_task(tasks)
     histories = short_histories(schema, "pooled_dnn")
     batch = packed_inputs(schema, extras=pooling == "weighted")
     features = SequenceFeatures(
@@ -42,7 +44,7 @@ def build(
     pooled = [_pool(pooling, weighted_by, history, features["histories"][history.name], batch) for history in histories]
     flat = keras.layers.Concatenate(name="top")([flat_fields(schema, batch, features), *pooled])
     hidden = MLP(hidden_units, dropout=dropout, batch_norm=batch_norm, activation=hidden_activation)(flat)
-    return keras.Model(batch, {label: Logit()(hidden)}, name="pooled_dnn")
+    return keras.Model(batch, {task: Logit()(hidden)}, name="pooled_dnn")
 
 
 def _pool(pooling: str, weighted_by: str, history: History, vectors, batch):

@@ -11,15 +11,17 @@ import keras
 from rectrain.features.histories import history_of_role, short_histories
 from rectrain.features.inputs import packed_inputs
 from rectrain.features.sequences import SequenceFeatures, flat_fields
-from rectrain.layers.din import ActivationUnit
+from rectrain.layers.din import activation_units
 from rectrain.layers.exact_search import exact_search_unit
 from rectrain.layers.mlp import MLP, Logit
-from rectrain.models.outputs import single_label
+from rectrain.models.outputs import single_task
 from rectrain.schema import Schema
+from rectrain.tasks import Task
 
 
 def build(
     schema: Schema,
+    tasks: list[Task],
     *,
     embedding_dim: int,
     embedding_stddev: float,
@@ -35,32 +37,22 @@ def build(
     dropout: float,
     batch_norm: bool,
 ) -> keras.Model:
-    label = single_label(schema)
+    task = single_task(tasks)
     hits = history_of_role(schema, "hits", "sim_hard")
     histories = short_histories(schema, "sim_hard")
     batch = packed_inputs(schema, roles=("short", "hits"), extras=True)
     features = SequenceFeatures(
         schema, [*histories, hits], extras=True, search=None, width=embedding_dim, stddev=embedding_stddev
     )(batch)
-    interests = [
-        ActivationUnit(
-            units=attention_units,
-            activation=attention_activation,
-            softmax=softmax,
-            scaling=scaling,
-            name=f"attention_{history.name}",
-        )(features["histories"][history.name])
-        for history in histories
-    ]
-    found = exact_search_unit(
-        exact_search,
-        num_heads=num_heads,
-        head_width=head_width,
-        attention_units=attention_units,
-        attention_activation=attention_activation,
-        softmax=softmax,
-        scaling=scaling,
-    )(features["histories"][hits.name])
-    flat = keras.layers.Concatenate(name="top")([flat_fields(schema, batch, features), *interests, found])
+    attention = {
+        "units": attention_units,
+        "activation": attention_activation,
+        "softmax": softmax,
+        "scaling": scaling,
+    }
+    found = features["histories"].pop(hits.name)
+    interests = activation_units(features["histories"], attention)
+    searched = exact_search_unit(exact_search, attention=attention, num_heads=num_heads, head_width=head_width)(found)
+    flat = keras.layers.Concatenate(name="top")([flat_fields(schema, batch, features), *interests, searched])
     hidden = MLP(hidden_units, dropout=dropout, batch_norm=batch_norm, activation=hidden_activation)(flat)
-    return keras.Model(batch, {label: Logit()(hidden)}, name="sim_hard")
+    return keras.Model(batch, {task: Logit()(hidden)}, name="sim_hard")

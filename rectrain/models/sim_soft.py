@@ -12,15 +12,17 @@ from rectrain.errors import InputError
 from rectrain.features.histories import history_of_role, short_histories
 from rectrain.features.inputs import packed_inputs
 from rectrain.features.sequences import Search, SequenceFeatures, flat_fields
-from rectrain.layers.din import ActivationUnit
+from rectrain.layers.din import activation_units
 from rectrain.layers.exact_search import exact_search_unit
 from rectrain.layers.mlp import MLP, Logit
-from rectrain.models.outputs import single_label
+from rectrain.models.outputs import single_task
 from rectrain.schema import Schema
+from rectrain.tasks import Task
 
 
 def build(
     schema: Schema,
+    tasks: list[Task],
     *,
     embedding_dim: int,
     embedding_stddev: float,
@@ -40,39 +42,29 @@ def build(
 ) -> keras.Model:
     _check_num("num_found", num_found)
     _check_num("num_trained", num_trained)
-    label = single_label(schema)
+    task = single_task(tasks)
     search = Search(history_of_role(schema, "long", "sim_soft"), num_found=num_found, num_trained=num_trained)
     histories = short_histories(schema, "sim_soft")
     batch = packed_inputs(schema, roles=("short", "long"), extras=True)
     features = SequenceFeatures(
         schema, histories, extras=True, search=search, width=embedding_dim, stddev=embedding_stddev
     )(batch)
-    interests = [
-        ActivationUnit(
-            units=attention_units,
-            activation=attention_activation,
-            softmax=softmax,
-            scaling=scaling,
-            name=f"attention_{history.name}",
-        )(features["histories"][history.name])
-        for history in histories
-    ]
-    found = exact_search_unit(
-        exact_search,
-        num_heads=num_heads,
-        head_width=head_width,
-        attention_units=attention_units,
-        attention_activation=attention_activation,
-        softmax=softmax,
-        scaling=scaling,
-    )(features["histories"]["found"])
-    flat = keras.layers.Concatenate(name="top")([flat_fields(schema, batch, features), *interests, found])
-    searched = [features["search"], features["histories"]["found"]["query"]]
+    attention = {
+        "units": attention_units,
+        "activation": attention_activation,
+        "softmax": softmax,
+        "scaling": scaling,
+    }
+    found = features["histories"].pop("found")
+    interests = activation_units(features["histories"], attention)
+    searched = exact_search_unit(exact_search, attention=attention, num_heads=num_heads, head_width=head_width)(found)
+    flat = keras.layers.Concatenate(name="top")([flat_fields(schema, batch, features), *interests, searched])
+    flat_of_search = keras.layers.Concatenate(name="searched")([features["search"], found["query"]])
     hidden, hidden_of_search = (
         MLP(hidden_units, dropout=dropout, batch_norm=batch_norm, activation=hidden_activation, name=name)(x)
-        for name, x in (("mlp", flat), ("search_mlp", keras.layers.Concatenate(name="searched")(searched)))
+        for name, x in (("mlp", flat), ("search_mlp", flat_of_search))
     )
-    logits = {label: Logit()(hidden), f"{label}/search": Logit(name="search_logit")(hidden_of_search)}
+    logits = {task: Logit()(hidden), f"{task}/search": Logit(name="search_logit")(hidden_of_search)}
     return keras.Model(batch, logits, name="sim_soft")
 
 

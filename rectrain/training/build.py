@@ -15,9 +15,10 @@ from rectrain.optimizers.groups import GroupedOptimizer
 from rectrain.registry import load
 from rectrain.run_dir import RunDir
 from rectrain.schema import Schema
-from rectrain.tasks import Task, from_schema
+from rectrain.tasks import Task, from_config, from_schema
 from rectrain.training import strategy as strategies
 from rectrain.training.checkpoint import Checkpoints, weights_by_name
+from rectrain.training.consistency import check_consistent
 from rectrain.training.memory import keep_freed_memory
 from rectrain.training.monitor import Monitor
 from rectrain.training.precision import default_policy
@@ -33,7 +34,8 @@ def build_trainer(
     Raises:
         InputError: a knob of the model, the optimizer or the monitor does not fit.
     """
-    tasks = from_schema(prepared.schema)
+    tasks = from_config(config.task, prepared.schema)
+    check_consistent(prepared, tasks)
     monitor = _monitor(config, tasks, prepared)
     _check_expectation(config, tasks, prepared)
     schedule = _schedule(config.trainer.schedule, total_steps(config.trainer, prepared.rows("train")))
@@ -63,6 +65,7 @@ def build_steps(
     Raises:
         InputError: a knob of the model or the optimizer does not fit.
     """
+    tasks = from_config(config.task, schema) if isinstance(config, TrainConfig) else from_schema(schema)
     keep_freed_memory()
     keras.backend.clear_session()
     keras.utils.set_random_seed(config.seed)
@@ -70,10 +73,10 @@ def build_steps(
     with strategy.scope():
         optimizer = GroupedOptimizer(_flat(config.optimizer), schedule)
         with default_policy(precision), first_order_tables_apart(not optimizer.moves_columns_alike):
-            model = load("models", config.model.name)(schema, **config.model.settings)
+            model = load("models", config.model.name)(schema, tasks, **config.model.settings)
         if trains:
             optimizer.build(model.trainable_variables, _of_tables(model, occurrences, schema))
-    return Steps(model, from_schema(schema), optimizer, strategy)
+    return Steps(model, tasks, optimizer, strategy)
 
 
 def _of_tables(model: keras.Model, occurrences: np.ndarray | None, schema: Schema) -> dict[str, np.ndarray]:

@@ -4,7 +4,8 @@ import keras
 import tensorflow as tf
 
 from rectrain.optimizers.groups import GroupedOptimizer
-from rectrain.tasks import Task, loss_sum
+from rectrain.tasks import Task
+from rectrain.training.losses import loss_sum
 from rectrain.training.precision import float32_layers
 
 
@@ -59,10 +60,10 @@ class Steps:
         return loss
 
     def score(self, batch) -> dict:
-        """Probabilities of a packed batch in float32: {task: float32 (B,)}."""
+        """Predictions for a packed batch: {task: float32 (B,)}, a probability or a number as the label is."""
         with float32_layers(self.model):
             return self._score({name: batch[name] for name in self._inputs})
 
     def _score_batch(self, inputs):
         logits = self.model(inputs, training=False)
-        return {task.name: tf.sigmoid(logits[task.name]) for task in self.tasks}
+        return {t.name: logits[t.name] if t.is_number else tf.sigmoid(logits[t.name]) for t in self.tasks}
