@@ -335,6 +335,7 @@ class StepBenchConfig:
     categorical: Count
     numeric: Annotated[int, Range(0)]
     history_length: Annotated[int, Range(0)]
+    labels: Count
     batch_size: Count
     steps: Count
     precision: Literal["float32", "bfloat16"]

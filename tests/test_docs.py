@@ -18,6 +18,7 @@ from omegaconf import OmegaConf
 
 from rectrain import config, registry
 from rectrain.cli import COMMANDS
+from rectrain.evaluation import regression
 from rectrain.hydra_errors import with_key_added
 from rectrain.sections import bench_config, evaluate_config, prepare_config, train_config
 
@@ -199,8 +200,10 @@ def test_design_lists_every_key_of_the_report(tiny_run):
     unlisted = {path for path in found if not any(re.fullmatch(p, path) for p in patterns.values())}
     assert not unlisted
     absent = {name for name, pattern in patterns.items() if not any(re.fullmatch(pattern, path) for path in found)}
-    assert absent == {"best", "data.sample"}  # null in other runs; here they are sections
-    assert set(report["metrics"]["test"]["click"]) - {"rows"} == set(
+    of_gates = {"history[].gates.<gate>.load[]", "history[].gates.<gate>.entropy"}
+    assert absent == {"best", "data.sample", *of_gates}  # the first two null in other runs; here they are sections
+    of_numbers = {"rows", "positives", *regression.HIGHER_IS_BETTER}
+    assert {*report["metrics"]["test"]["click"], *of_numbers} - {"rows", "positives"} == set(
         first_names(section("docs/design.md", "## Metrics"))
     )
 

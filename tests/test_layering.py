@@ -9,11 +9,10 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "rectrain"
 ROOMS = [
-    {"errors", "config", "schema", "registry", "sections", "run_dir", "console", "progress"},
+    {"errors", "config", "schema", "registry", "sections", "run_dir", "console", "progress", "tasks"},
     {"data", "layers", "optimizers"},
     {"features"},
     {"models"},
-    {"tasks"},
     {"evaluation"},
     {"training"},
     {"outputs"},

@@ -19,6 +19,7 @@ DATA = DataConfig(
     rows=None,
     history=None,
     negatives=None,
+    drop_inconsistent=[],
     name="clicks",
     source="auto",
     folder="data/clicks",

@@ -42,20 +42,15 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from rectrain.data import behaviour_sample, mmoe_sample
+from rectrain.data import behaviour_sample, census_sample, mmoe_sample
+from rectrain.data.planted import draw_positions, intercept, standardize
 from rectrain.errors import InputError, did_you_mean
 
 BLOCK_ROWS = 65_536  # drawn and written at a time; part of the recipe: another size draws other rows
 NUM_QUANTILES = 1_000
 NUM_HOURS = 240
 
-_DRAWN_WHOLE = (behaviour_sample, mmoe_sample)  # each has LAYOUTS, {layout: (file, truths)}, and draw
-
-
-def standardize(numbers: np.ndarray, shares: np.ndarray) -> np.ndarray:
-    """Mean 0 and standard deviation 1 under the shares of the values. Both float (V,)."""
-    centred = numbers - shares @ numbers
-    return centred / math.sqrt(shares @ centred**2)
+_DRAWN_WHOLE = (behaviour_sample, census_sample, mmoe_sample)  # each has LAYOUTS, {layout: (file, truths)}, and draw
 
 
 def scrambled(values: np.ndarray, column: str) -> np.ndarray:
@@ -170,12 +165,8 @@ class Layout:
 
     @property
     def bias(self) -> float:
-        """The intercept that gives about the base rate: exactly it if the rest of the logit were normal.
-
-        Source: MacKay 1992, "The Evidence Framework Applied to Classification Networks" (the moderated output).
-        """
         variance = sum(c.main**2 + c.bend**2 for c in self.columns) + sum(axis.scale**2 for axis in self.axes)
-        return math.log(self.base_rate / (1 - self.base_rate)) * math.sqrt(1 + math.pi * variance / 8)
+        return intercept(self.base_rate, variance)
 
 
 CRITEO = Layout(
@@ -281,8 +272,8 @@ class SampleInfo:
     rows: int
     seed: int
     truth: str | None  # null: the layout has one or none
-    bayes_auc: float | None  # null: all labels are the same, or there are none before negatives are sampled
-    bayes_logloss: float | None  # null: there are no labels
+    bayes_auc: float | None  # null: all labels are the same, several a row, or none before negatives are sampled
+    bayes_logloss: float | None  # null: there are several labels or none
     base_rate: float | None
 
     @staticmethod
@@ -325,11 +316,6 @@ class Truth:
         logit = sum(effects[positions[name]] for name, effects in self.effects.items())
         logit += sum(self.interaction(axis, positions) for axis in self.layout.axes)
         return 1 / (1 + np.exp(-(logit + self.layout.bias)))
-
-
-def draw_positions(shares: np.ndarray, num_rows: int, rng: np.random.Generator) -> np.ndarray:
-    drawn = np.searchsorted(np.cumsum(shares), rng.random(num_rows), side="right")
-    return np.minimum(drawn, np.flatnonzero(shares)[-1])  # the sum may end a rounding error below 1
 
 
 def _drawn_whole_by(layout: str) -> ModuleType | None:

@@ -7,6 +7,7 @@ import math
 from itertools import pairwise
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from rectrain.errors import InputError
@@ -90,7 +91,8 @@ class Gates(keras.layers.Layer):
 
     def call(self, x):
         logits = ops.matmul(x, self.kernel)
-        return ops.softmax(ops.reshape(logits, (-1, len(self.names), self.num_experts)), axis=-1)
+        logits_BGE = ops.reshape(logits, (-1, len(self.names), self.num_experts))
+        return tf.nn.softmax(logits_BGE)  # that of Keras warns where there is one expert
 
 
 class Mixture(keras.layers.Layer):
@@ -103,5 +105,4 @@ class Mixture(keras.layers.Layer):
     """
 
     def call(self, gates, experts):
-        gates_BGE = ops.cast(gates, experts.dtype)
-        return [ops.sum(gates_BGE[:, g, :, None] * experts, axis=1) for g in range(gates.shape[1])]
+        return tf.unstack(ops.matmul(ops.cast(gates, experts.dtype), experts), axis=1)

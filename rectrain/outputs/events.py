@@ -38,7 +38,13 @@ class EventWriter:
 def _scalars(entry: dict) -> dict[str, float]:
     rates = {f"train/learning_rate/{group}": rate for group, rate in entry["learning_rate"].items()}
     metrics = {f"valid/{task}/{m}": value for task, found in entry["valid"].items() for m, value in found.items()}
-    return {tag: v for tag, v in {"train/loss": entry["train_loss"], **rates, **metrics}.items() if v is not None}
+    values = {"train/loss": entry["train_loss"], **rates, **metrics, **_of_gates(entry.get("gates") or {})}
+    return {tag: value for tag, value in values.items() if value is not None}
+
+
+def _of_gates(gates: dict) -> dict[str, float]:
+    loads = {f"gates/{name}/expert_{e}": x for name, gate in gates.items() for e, x in enumerate(gate["load"], 1)}
+    return loads | {f"gates/{name}/entropy": gate["entropy"] for name, gate in gates.items()}
 
 
 def _scalar_metadata():

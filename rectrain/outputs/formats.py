@@ -14,6 +14,8 @@ METRIC_NAMES = {
     "pcoc": "PCOC",
     "gauc": "GAUC",
     "pr_auc": "PR-AUC",
+    "mse": "MSE",
+    "r2": "R2",
 }
 
 

@@ -4,6 +4,7 @@ The page is also well-formed XML. What an engineer asks first comes first: how g
 training went, what the data were, what the run cost, and how to run it again.
 """
 
+import math
 from collections.abc import Callable, Iterable
 
 from rectrain.outputs import formats
@@ -13,7 +14,9 @@ from rectrain.outputs.formats import MISSING, metric_name, split_names, task_nam
 from rectrain.outputs.style import CSS
 
 CARD_METRICS = ("auc", "logloss", "ne", "pcoc")
-TABLE_METRICS = ("auc", "logloss", "ne", "pcoc", "gauc", "pr_auc")
+NUMBER_METRICS = ("mse", "r2")
+TABLE_METRICS = (*CARD_METRICS, "gauc", "pr_auc", *NUMBER_METRICS)
+CURVE_METRICS = ("auc", "logloss", *NUMBER_METRICS)
 MEANINGS = {
     "AUC": "chance that a random positive is scored above a random negative; exact, from ranks. 0.5 is chance.",
     "logloss": "mean of -ln(probability given to what happened).",
@@ -21,6 +24,8 @@ MEANINGS = {
     "PCOC": "predicted positives over observed ones. 1 is calibrated, above 1 predicts too many.",
     "GAUC": "AUC within each group, averaged by the groups' rows.",
     "PR-AUC": "area under the precision-recall curve; the base rate is chance.",
+    "MSE": "mean squared error of a predicted number.",
+    "R2": "share of the label's variance that the predictions explain.",
 }
 
 
@@ -95,13 +100,23 @@ def verdict(report: dict) -> str:
         return "" if report["status"] == "failed" else '<p class="muted">No evaluation was made.</p>'
     split = splits[-1]
     return "".join(
-        f"<section><h2>{text(f'{task} on the {split} split')}</h2>{cards(report, entry)}</section>\n"
+        f"<section><h2>{text(f'{task} on the {split} split')}</h2>{counted_rows(entry)}{cards(report, entry)}"
+        "</section>\n"
         for task, entry in metrics[split].items()
     )
 
 
+def counted_rows(entry: dict) -> str:
+    """The rows that count for the task."""
+    if entry.get("positives") is None or entry.get("rows") is None:
+        return ""
+    rows, positives = formats.counted(entry["rows"], "row"), formats.count(entry["positives"])
+    return f'<p class="muted">{text(rows)}, {text(positives)} positive</p>'
+
+
 def cards(report: dict, entry: dict) -> str:
-    return f'<div class="cards">{"".join(card(report, key, entry.get(key) or {}) for key in CARD_METRICS)}</div>'
+    keys = [key for key in (*CARD_METRICS, *NUMBER_METRICS) if key in entry]
+    return f'<div class="cards">{"".join(card(report, key, entry[key]) for key in keys)}</div>'
 
 
 def card(report: dict, key: str, entry: dict) -> str:
@@ -139,7 +154,8 @@ def metric_tables(report: dict) -> str:
 def task_table(metrics: dict, splits: list[str], task: str) -> str:
     entries = [metrics[split].get(task) or {} for split in splits]
     rows = [[name, *(metric_cell(e.get(key) or {}) for e in entries)] for key, name in named(entries)]
-    rows.append(["rows", *(formats.count(e.get("rows")) for e in entries)])
+    counts = [key for key in ("rows", "positives") if any(key in entry for entry in entries)]
+    rows += [[key, *(formats.count(entry.get(key)) for entry in entries)] for key in counts]
     return table([task, *splits], "h" + "r" * len(splits), rows)
 
 
@@ -185,7 +201,7 @@ def learning_curves(report: dict) -> str:
     x = axis_from_zero("step", max(last, 1))
     tasks = list(dict.fromkeys(task for point in history for task in point.get("valid") or {}))
     figures = [loss_chart(losses, x)]
-    figures += [history_chart(report, task, key, x) for task in tasks for key in ("auc", "logloss")]
+    figures += [history_chart(report, task, key, x) for task in tasks for key in CURVE_METRICS]
     because = report.get("stopped_because")
     end = f"<p>Training ended: {text(because)}.</p>" if because and report["status"] == "done" else ""
     shown = f'<div class="charts">{"".join(figures)}</div>{evaluations(history, tasks)}'
@@ -196,7 +212,8 @@ def evaluations(history: list, tasks: list[str]) -> str:
     """The curves as a table."""
     if not history:
         return ""
-    columns = [(task, key) for task in tasks for key in ("auc", "logloss")]
+    held = {(task, key) for point in history for task, found in (point.get("valid") or {}).items() for key in found}
+    columns = [(task, key) for task in tasks for key in CURVE_METRICS if (task, key) in held]
     head = ["step", "epoch", "time", "learning rate", "training loss"]
     head += [f"{task} {metric_name(key)}" for task, key in columns]
     rows = [evaluation_row(point, columns) for point in history]
@@ -222,6 +239,30 @@ def learning_rate(rates: float | dict | None) -> str:
         return MISSING if rates is None else f"{rates:.3g}"
     named_rates = [(name, learning_rate(rate)) for name, rate in rates.items()]
     return ", ".join(f"{name} {rate}" if len(rates) > 1 else rate for name, rate in named_rates)
+
+
+def gates_section(report: dict) -> str:
+    """Which experts each gate listens to, at the best step."""
+    points = [point for point in report.get("history") or [] if point.get("gates")]
+    if not points:
+        return ""
+    best_step = (report.get("best") or {}).get("step")
+    point = next((point for point in points if point["step"] == best_step), points[-1])
+    gates, most = point["gates"], max(len(gate["load"]) for gate in point["gates"].values())
+    head = ["gate", "entropy", *(f"expert {e}" for e in range(1, most + 1))]
+    body = table(head, "h" + "r" * (most + 1), [gate_row(name, gate, most) for name, gate in gates.items()])
+    return (
+        f'<section><h2>Experts</h2>{body}<p class="muted">Mean weight of each expert at step '
+        f"{formats.count(point['step'])}, over rows of the validation split. Entropy as a share of its maximum: 100 % "
+        "listens to all experts alike, 0 % to one.</p></section>\n"
+    )
+
+
+def gate_row(name: str, gate: dict, num_columns: int) -> list[str]:
+    most = math.log(len(gate["load"]))
+    loads = [formats.percent(load) for load in gate["load"]]
+    entropy = formats.percent(gate["entropy"] / most) if most else MISSING
+    return [text(name), entropy, *loads, *[MISSING] * (num_columns - len(loads))]
 
 
 def score_curves(report: dict) -> str:
@@ -366,6 +407,7 @@ SECTIONS = (
     verdict,
     metric_tables,
     learning_curves,
+    gates_section,
     score_curves,
     data_section,
     cost_section,

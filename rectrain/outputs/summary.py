@@ -7,15 +7,16 @@ from rectrain.outputs import formats
 from rectrain.outputs.formats import MISSING, metric_name, printable, split_names
 from rectrain.run_dir import RunDir
 
-# Columns of the metrics table, richest first: the first layout that fits the width is shown.
-# True: with the interval.
+# Columns of the metrics table, richest first: the first layout that fits the width is shown, without the metrics that
+# no task has. True: with the interval.
 LAYOUTS = (
-    {"auc": True, "logloss": True, "ne": False, "pcoc": False, "gauc": False, "pr_auc": False},
-    {"auc": True, "logloss": True, "ne": False, "pcoc": False},
-    {"auc": True, "logloss": False, "ne": False, "pcoc": False},
-    {"auc": False, "logloss": False, "ne": False, "pcoc": False},
-    {"auc": False, "logloss": False},
+    {"auc": True, "logloss": True, "ne": False, "pcoc": False, "gauc": False, "pr_auc": False, "mse": True, "r2": True},
+    {"auc": True, "logloss": True, "ne": False, "pcoc": False, "mse": True, "r2": False},
+    {"auc": True, "logloss": False, "ne": False, "pcoc": False, "mse": True, "r2": False},
+    {"auc": False, "logloss": False, "ne": False, "pcoc": False, "mse": False, "r2": False},
+    {"auc": False, "logloss": False, "mse": False, "r2": False},
 )
+COUNTS = ("rows", "positives")  # of the rows that count, where there are several tasks
 GAP = "  "
 LABEL_WIDTH = 13
 LONGEST_TASK = 24  # characters of a task's name
@@ -82,19 +83,25 @@ def metrics_block(page: Page, report: dict) -> list[str]:
     ]
     if not entries:
         return []
-    tables = [table_cells(page, entries, layout) for layout in LAYOUTS]
-    cells, layout = next(
-        ((c, wanted) for c, wanted in zip(tables, LAYOUTS, strict=True) if table_width(c) <= page.width),
-        (tables[-1], LAYOUTS[-1]),
-    )
+    counts = COUNTS if len({task for _, task, _ in entries}) > 1 else ()
+    layouts = [(known(layout, entries), counts) for layout in LAYOUTS[:3]]
+    layouts += [(known(layout, entries), ()) for layout in LAYOUTS]
+    tables = [(table_cells(page, entries, *layout), layout[0]) for layout in layouts]
+    cells, layout = next((table for table in tables if table_width(table[0]) <= page.width), tables[-1])
     head, *rows = aligned(cells)
     return [page.paint(head, "head"), *rows, *reasons(page, entries, layout)]
 
 
-def table_cells(page: Page, entries: list, layout: dict[str, bool]) -> list[list[str]]:
-    rows = [["split", "task", *map(metric_name, layout)]]
+def known(layout: dict[str, bool], entries: list) -> dict[str, bool]:
+    """The layout without metrics that no entry has."""
+    return {key: interval for key, interval in layout.items() if any(key in entry for _, _, entry in entries)}
+
+
+def table_cells(page: Page, entries: list, layout: dict[str, bool], counts: tuple[str, ...]) -> list[list[str]]:
+    rows = [["split", "task", *counts, *map(metric_name, layout)]]
     for split, task, entry in entries:
-        values = [cell(entry.get(key) or {}, with_interval) for key, with_interval in layout.items()]
+        values = [formats.count(entry.get(key)) for key in counts]
+        values += [cell(entry.get(key) or {}, with_interval) for key, with_interval in layout.items()]
         rows.append([page.text(split), page.clip(task, LONGEST_TASK), *map(page.text, values)])
     return rows
 

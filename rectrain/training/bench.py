@@ -61,7 +61,7 @@ def synthetic_schema(bench: StepBenchConfig) -> Schema:
         numeric=tuple(Numeric(f"I{i + 1}", {}) for i in range(bench.numeric)),
         multi_valued=(),
         crosses=(),
-        labels=("click",),
+        labels=("click", *(f"click_{k}" for k in range(2, bench.labels + 1))),
         histories=_history(categorical, bench.history_length),
     )
 
@@ -92,7 +92,7 @@ def synthetic_batch(schema: Schema, num_rows: int, seed: int) -> dict[str, np.nd
     ids = [_zipf(rng, feature, (num_rows,)) for feature in schema.categorical]
     batch = {
         "categorical": np.stack(ids, axis=1),
-        "labels": (rng.random((num_rows, 1)) < 0.25).astype(np.float32),
+        "labels": (rng.random((num_rows, len(schema.labels))) < 0.25).astype(np.float32),
         "weight": np.ones(num_rows, np.float32),
     }
     if schema.numeric:

@@ -20,8 +20,11 @@ from rectrain.errors import InputError
 from rectrain.evaluation.evaluate import Scored, score_rows, split_metrics
 from rectrain.progress import Progress
 from rectrain.training.checkpoint import Checkpoints
+from rectrain.training.gates import gate_figures
 from rectrain.training.monitor import Monitor
 from rectrain.training.steps import Steps
+
+_GATE_BATCHES = 8
 
 
 @dataclass
@@ -149,11 +152,20 @@ class Trainer:
             "learning_rate": self.steps.optimizer.learning_rates(self.done.step - 1),
             "train_loss": self.done.losses[-1][1],
             "valid": {t: {m: v["value"] for m, v in d.items() if isinstance(v, dict)} for t, d in metrics.items()},
+            **self._gates(),
         }
         self.done.evaluations.append(entry)
         self._decide()
         self.checkpoints.save(self.done.step, {"step": self.done.step, "valid": entry["valid"]}, is_best=best)
         self.on_evaluation(entry)
+
+    def _gates(self) -> dict:
+        """How the gates listen to experts on the first rows of the validation split, where the model has any."""
+        if self.monitor is None:
+            return {}
+        dataset = split_batches(self.prepared, "valid", self.config.eval_batch_size, self.steps.model)
+        found = gate_figures(self.steps.model, dataset.take(_GATE_BATCHES))
+        return {"gates": found} if found else {}
 
     def _validation_metrics(self) -> dict:
         if self.monitor is None:
