@@ -11,7 +11,7 @@ import sys
 import traceback
 from pathlib import Path
 
-COMMANDS = ("train", "prepare", "evaluate", "bench")
+COMMANDS = ("train", "prepare", "evaluate", "compare", "bench")
 
 
 def main():
@@ -145,6 +145,10 @@ def _run_command(command: str, raw, run_dir, config_yaml: str, typed: str):
         from rectrain.commands import evaluate
 
         evaluate.run(raw)
+    elif command == "compare":
+        from rectrain.commands import compare
+
+        compare.run(raw)
     elif command == "bench":
         from rectrain.commands import bench
 

@@ -373,6 +373,12 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True)
+class CompareConfig:
+    runs: list[str]
+    split: Literal["train", "valid", "test"]
+
+
+@dataclass(frozen=True)
 class PrepareConfig:
     data: DataConfig
 

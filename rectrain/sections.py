@@ -4,6 +4,7 @@ import dataclasses
 
 from rectrain.config import (
     BenchConfig,
+    CompareConfig,
     DataConfig,
     EvaluateConfig,
     OptimizerConfig,
@@ -63,6 +64,15 @@ def evaluate_config(raw: dict) -> EvaluateConfig:
             "run=null: expected the folder of a run, as in rectrain evaluate run=outputs/DATE/TIME_dcn_criteo."
         )
     return parse(EvaluateConfig, raw, "")
+
+
+def compare_config(raw: dict) -> CompareConfig:
+    """The same for `rectrain compare`."""
+    if raw.get("runs") is None:
+        raise InputError(
+            "runs=null: expected folders of runs or sweeps, as in rectrain compare runs=[outputs/DATE/TIME_sweep]."
+        )
+    return parse(CompareConfig, raw, "")
 
 
 def _check_reader(data: DataConfig):

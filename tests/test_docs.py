@@ -20,7 +20,7 @@ from rectrain import config, registry
 from rectrain.cli import COMMANDS
 from rectrain.evaluation import regression
 from rectrain.hydra_errors import with_key_added
-from rectrain.sections import bench_config, evaluate_config, prepare_config, train_config
+from rectrain.sections import bench_config, compare_config, evaluate_config, prepare_config, train_config
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "data/README.md"]
@@ -100,7 +100,13 @@ def test_every_command_composes(page, words, conf):
         words.remove("-m")
         words = [first_of_sweep(word) for word in words]
     composed = compose_as_the_command_line(command, [*words, f"hydra.searchpath=[file://{conf}]"])
-    check = {"train": train_config, "prepare": prepare_config, "evaluate": evaluate_config, "bench": bench_config}
+    check = {
+        "train": train_config,
+        "prepare": prepare_config,
+        "evaluate": evaluate_config,
+        "compare": compare_config,
+        "bench": bench_config,
+    }
     check[command](OmegaConf.to_container(composed, resolve=True))
 
 

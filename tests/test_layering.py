@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "rectrain"
 ROOMS = [
-    {"errors", "config", "schema", "registry", "sections", "run_dir", "console", "progress", "tasks"},
+    {"errors", "config", "schema", "registry", "sections", "run_dir", "console", "progress", "tasks", "memory"},
     {"data", "layers", "optimizers"},
     {"features"},
     {"models"},

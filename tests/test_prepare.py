@@ -36,6 +36,7 @@ BASE = {
     "rows": None,
     "history": None,
     "negatives": None,
+    "drop_inconsistent": [],
     "weight": "importance",
     "group": "user",
     "time": {"column": "hour", "format": "%y%m%d%H"},
@@ -131,7 +132,18 @@ def quietly(text):
 
 
 def rows_of(prepared: Prepared, split: str) -> list[dict]:
-    return [row for path in prepared.shards(split) for row in pq.read_table(path).to_pylist()]
+    return [row for path in prepared.shards(split) for row in unpacked(pq.read_table(path))]
+
+
+def unpacked(table: pa.Table) -> list[dict]:
+    """Rows as plain values; a packed column says in its field's metadata what its bytes are."""
+    rows = table.to_pylist()
+    for field in table.schema:
+        if pa.types.is_fixed_size_binary(field.type):
+            dtype = field.metadata[b"dtype"].decode()
+            for row in rows:
+                row[field.name] = np.frombuffer(row[field.name], dtype).tolist()
+    return rows
 
 
 def digests(folder: Path) -> dict[str, str]:
@@ -216,15 +228,17 @@ def test_parquet_columns_are_packed(tmp_path):
     schema = pq.read_schema(prepared.shards("train")[0])
     item = lambda kind: pa.field("item", kind, nullable=False)  # noqa: E731
     assert {field.name: field.type for field in schema} == {
-        "categorical": pa.list_(item(pa.int32()), 7),
-        "numeric": pa.list_(item(pa.float32()), 4),
+        "categorical": pa.binary(7 * 4),
+        "numeric": pa.binary(4 * 4),
         "tags": pa.list_(item(pa.int32())),
         "words": pa.list_(item(pa.int32())),
-        "labels": pa.list_(item(pa.float32()), 2),
+        "labels": pa.binary(2 * 4),
         "weight": pa.float32(),
         "group": pa.int64(),
         "time": pa.float64(),
     }
+    kinds = {"categorical": b"int32", "numeric": b"float32", "labels": b"float32"}
+    assert {field.name: field.metadata[b"dtype"] for field in schema if field.metadata} == kinds
 
 
 def test_columns_of_width_0_and_absent_splits_are_left_out(tmp_path):
@@ -378,8 +392,12 @@ def test_a_column_of_blanks_and_a_split_of_one_class_are_refused(tmp_path):
     rows = raw_rows(200)
     for row in rows[140:180]:
         row["buy"] = "1"
+    raw = write_csv(tmp_path / "class.csv", rows)
     with pytest.raises(InputError, match=r"data.labels.buy: 40 of 40 rows of the split valid.*data.split.valid"):
-        prepare(config(tmp_path, write_csv(tmp_path / "class.csv", rows)), say=quietly)
+        prepare(config(tmp_path, raw, labels={"buy": "buy"}), say=quietly)
+    said = []
+    prepare(config(tmp_path, raw), say=said.append)  # another label has both classes there
+    assert any(line.startswith("warning: data.labels.buy: 40 of 40 rows of the split valid") for line in said)
 
 
 def test_each_split_can_have_its_own_files(tmp_path):

@@ -13,7 +13,8 @@ from tests.samples import CONFIGS
 def test_names_are_the_files_that_define_build():
     crossing = ["autoint", "dcn", "dcn_v2", "deepfm", "fm", "lr", "wide_deep"]
     sequences = ["din", "din_self_attention", "pooled_dnn", "sim_hard", "sim_soft"]
-    assert registry.names("models") == sorted([*crossing, *sequences])
+    several_tasks = ["esmm", "mmoe", "ple", "shared_bottom"]
+    assert registry.names("models") == sorted([*crossing, *sequences, *several_tasks])
     assert registry.names("optimizers") == ["adagrad", "adam", "ftrl", "lazy_adam", "rowwise_adagrad", "sgd"]
     assert registry.names("data/readers", "read") == ["amazon", "csv", "movielens", "parquet"]
 

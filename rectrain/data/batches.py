@@ -18,6 +18,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rectrain.data.shards import to_matrix
+from rectrain.memory import keep_freed_memory
 from rectrain.schema import Schema
 
 if TYPE_CHECKING:
@@ -77,6 +78,7 @@ def batches(
     groups = row_groups(shards)
 
     def windows():
+        keep_freed_memory()  # again: the first generator makes TensorFlow 2.21 set glibc's trim threshold to 128 KiB
         return _skip_rows(_epochs(schema, groups, batch_size, shuffle), skip * batch_size)
 
     def gathered(rows, order):

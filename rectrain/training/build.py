@@ -11,6 +11,7 @@ from rectrain.data.manifest import Prepared
 from rectrain.data.occurrences import row_occurrences
 from rectrain.errors import InputError
 from rectrain.features.linear import first_order_tables_apart
+from rectrain.memory import keep_freed_memory
 from rectrain.optimizers.groups import GroupedOptimizer
 from rectrain.registry import load
 from rectrain.run_dir import RunDir
@@ -19,7 +20,6 @@ from rectrain.tasks import Task, from_config, from_schema
 from rectrain.training import strategy as strategies
 from rectrain.training.checkpoint import Checkpoints, weights_by_name
 from rectrain.training.consistency import check_consistent
-from rectrain.training.memory import keep_freed_memory
 from rectrain.training.monitor import Monitor
 from rectrain.training.precision import default_policy
 from rectrain.training.steps import Steps
