@@ -39,11 +39,13 @@ class HistoryViews:
             read[f"{history.name}_valid"] = valid
             events = _taken(self.store.events, places, valid)
             for step in history.steps:
+                rows = np.empty(places.shape, np.int32)
                 if step.name == "gap":
-                    ids = _gaps(batch["time"] - self.store.first_moment, events["time"], valid)
+                    moments = batch["time"] - self.store.first_moment
+                    _put_gaps(moments, events["time"], valid, step.offset, rows)
                 else:
-                    ids = events["ids"][step.name]
-                read[f"{history.name}_{step.name}"] = np.add(ids, step.offset, dtype=np.int32)
+                    _put_ids(events["ids"][step.name], step.offset, rows)
+                read[f"{history.name}_{step.name}"] = rows
         return read
 
     def _places(self, history: History, batch) -> tuple[np.ndarray, np.ndarray]:
@@ -97,15 +99,16 @@ def _take(events, places, valid, taken):
                 taken[b, t] = events[places[b, t]]
 
 
-def _gaps(moments: np.ndarray, event_times: np.ndarray, valid: np.ndarray) -> np.ndarray:
-    """int32 (B, T): the bucket of the time from each event to its row's moment; 0 of padding."""
-    buckets = np.empty(valid.shape, np.int32)
-    _put_gaps(moments, event_times, valid, buckets)
-    return buckets
+@compiled()
+def _put_ids(ids, offset, rows):
+    for b in range(rows.shape[0]):
+        for t in range(rows.shape[1]):
+            rows[b, t] = offset + np.int64(ids[b, t])
 
 
 @compiled()
-def _put_gaps(moments, event_times, valid, buckets):
+def _put_gaps(moments, event_times, valid, offset, rows):
+    """The bucket of the time from each event to its row's moment; 0 of padding."""
     gaps = np.empty(valid.shape[1], np.float64)
     exponents = gaps.view(np.int64)
     for b in range(valid.shape[0]):
@@ -113,13 +116,14 @@ def _put_gaps(moments, event_times, valid, buckets):
             gaps[t] = moments[b] - event_times[b, t]
         for t in range(valid.shape[1]):
             if not valid[b, t]:
-                buckets[b, t] = 0
+                bucket = 0
             elif gaps[t] < 0:
-                buckets[b, t] = 1
+                bucket = 1
             elif gaps[t] == 0:
-                buckets[b, t] = 2
+                bucket = 2
             else:  # the exponent of a float is the floor of its logarithm, without its cost
-                buckets[b, t] = 3 + min(max((exponents[t] >> 52) - 1023, 0), NUM_GAPS - 4)
+                bucket = 3 + min(max((exponents[t] >> 52) - 1023, 0), NUM_GAPS - 4)
+            rows[b, t] = offset + bucket
 
 
 @compiled()
