@@ -5,8 +5,9 @@ from collections.abc import Iterator
 
 from rectrain.outputs import formats
 from rectrain.outputs.formats import metric_name
-from rectrain.outputs.summary import COUNTS, Page, aligned
+from rectrain.outputs.summary import Page, aligned
 
+COUNTS = ("rows", "positives")
 METRICS = ("auc", "logloss", "mse", "r2")
 _NAMED_SECTIONS = ("model", "optimizer", "strategy", "data")  # by their name, where that differs
 

@@ -16,7 +16,6 @@ LAYOUTS = (
     {"auc": False, "logloss": False, "ne": False, "pcoc": False, "mse": False, "r2": False},
     {"auc": False, "logloss": False, "mse": False, "r2": False},
 )
-COUNTS = ("rows", "positives")  # of the rows that count, where there are several tasks
 GAP = "  "
 LABEL_WIDTH = 13
 LONGEST_TASK = 24  # characters of a task's name
@@ -83,10 +82,8 @@ def metrics_block(page: Page, report: dict) -> list[str]:
     ]
     if not entries:
         return []
-    counts = COUNTS if len({task for _, task, _ in entries}) > 1 else ()
-    layouts = [(known(layout, entries), counts) for layout in LAYOUTS[:3]]
-    layouts += [(known(layout, entries), ()) for layout in LAYOUTS]
-    tables = [(table_cells(page, entries, *layout), layout[0]) for layout in layouts]
+    layouts = [known(layout, entries) for layout in LAYOUTS]
+    tables = [(table_cells(page, entries, layout), layout) for layout in layouts]
     cells, layout = next((table for table in tables if table_width(table[0]) <= page.width), tables[-1])
     head, *rows = aligned(cells)
     return [page.paint(head, "head"), *rows, *reasons(page, entries, layout)]
@@ -97,11 +94,10 @@ def known(layout: dict[str, bool], entries: list) -> dict[str, bool]:
     return {key: interval for key, interval in layout.items() if any(key in entry for _, _, entry in entries)}
 
 
-def table_cells(page: Page, entries: list, layout: dict[str, bool], counts: tuple[str, ...]) -> list[list[str]]:
-    rows = [["split", "task", *counts, *map(metric_name, layout)]]
+def table_cells(page: Page, entries: list, layout: dict[str, bool]) -> list[list[str]]:
+    rows = [["split", "task", *map(metric_name, layout)]]
     for split, task, entry in entries:
-        values = [formats.count(entry.get(key)) for key in counts]
-        values += [cell(entry.get(key) or {}, with_interval) for key, with_interval in layout.items()]
+        values = [cell(entry.get(key) or {}, with_interval) for key, with_interval in layout.items()]
         rows.append([page.text(split), page.clip(task, LONGEST_TASK), *map(page.text, values)])
     return rows
 
@@ -138,6 +134,7 @@ def reasons(page: Page, entries: list, layout: dict[str, bool]) -> list[str]:
 
 def facts_block(page: Page, report: dict, folder: Path) -> list[str]:
     facts = {
+        "who counts": who_counts(report),
         "sample": sample(report),
         "best": best(report),
         "parameters": parameters(report.get("parameters") or {}),
@@ -151,6 +148,21 @@ def facts_block(page: Page, report: dict, folder: Path) -> list[str]:
     if report.get("steps"):
         lines.append(f"{'checkpoints':<{LABEL_WIDTH}}{page.text(RunDir(folder).checkpoints)}")
     return [*lines, f"{'report':<{LABEL_WIDTH}}{page.text(folder / 'report.html')}"]
+
+
+def who_counts(report: dict) -> str:
+    """Rows and positives of each task of the last split, where there are several tasks."""
+    splits = split_names(report, "metrics")
+    entries = report["metrics"][splits[-1]] if splits else {}
+    if len(entries) < 2:
+        return ""
+    counts = [
+        f"{task} {formats.counted(entry['rows'], 'row')}"
+        + (f", {formats.count(entry['positives'])} positive" if "positives" in entry else "")
+        for task, entry in entries.items()
+        if "rows" in entry
+    ]
+    return f"{splits[-1]}: {'; '.join(counts)}"
 
 
 def sample(report: dict) -> str:
