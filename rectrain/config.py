@@ -109,12 +109,18 @@ class LabelConfig(Condition):
     """When a label is 1, or the column of a label that is a number."""
 
     number: bool = False
+    later: bool = False  # 1 where the row's user has a row like that with the row's item, at its time or later
 
     def __post_init__(self):
         if [self.at_least is not None, self.one_of is not None, self.number].count(True) != 1:
             raise InputError(
                 f"the label of column {self.column!r} needs at_least (a number), one_of (a list of texts) or "
                 "number: true, as in data.labels.like={column: rating, at_least: 4}."
+            )
+        if self.later and self.number:
+            raise InputError(
+                f"the label of column {self.column!r} has later: true, which asks whether something happens, and "
+                "number: true. Drop one of them."
             )
 
 

@@ -52,11 +52,8 @@ def table_row(model: str, runs: list[dict], theirs: list[np.ndarray]) -> str:
     epochs = ", ".join(f"{run['epoch']:.0f}" for run in runs)
     cells = [model, f"{runs[0]['parameters']:,}"]
     for metric in (auc, logloss):
-        mine, peer = values(metric, labels, ours), values(metric, labels, theirs)
-        rows = interval(metric, labels, ours, theirs, resample_seeds=False)
-        rows_and_seeds = interval(metric, labels, ours, theirs, resample_seeds=True)
-        cells += [f"{np.mean(mine):.4f} ± {np.std(mine, ddof=1):.4f}", f"{np.mean(peer):.4f}"]
-        cells += [f"{np.mean(mine) - np.mean(peer):+.4f} {rows} {rows_and_seeds}"]
+        cells += [mean_and_deviation(metric, labels, ours), f"{np.mean(values(metric, labels, theirs)):.4f}"]
+        cells += [difference(metric, labels, ours, theirs)]
     return f"| {' | '.join([*cells, epochs])} |"
 
 
@@ -64,17 +61,40 @@ def values(metric, labels, predictions: list[np.ndarray]) -> list[float]:
     return [metric(labels, p).value for p in predictions]
 
 
-def interval(metric, labels, ours: list[np.ndarray], theirs: list[np.ndarray], *, resample_seeds: bool) -> str:
-    """95 % interval of mean over our seeds - mean over theirs; each resample draws rows, and maybe seeds, anew."""
+def mean_and_deviation(metric, labels, runs: list[np.ndarray]) -> str:
+    """Over seeds."""
+    found = values(metric, labels, runs)
+    return f"{np.mean(found):.4f} ± {np.std(found, ddof=1):.4f}"
+
+
+def difference(metric, labels, ours: list[np.ndarray], theirs: list[np.ndarray]) -> str:
+    """Mean over our seeds - mean over theirs, with the interval over rows and that over rows and seeds."""
+    estimate = np.mean(values(metric, labels, ours)) - np.mean(values(metric, labels, theirs))
+    intervals = []
+    for resample_seeds in (False, True):
+        means = resampled_means(metric, labels, [ours, theirs], resample_seeds=resample_seeds)
+        low, high = np.quantile(means[:, 0] - means[:, 1], [0.025, 0.975])
+        intervals.append(f"[{low:+.4f}, {high:+.4f}]")
+    return " ".join([f"{estimate:+.4f}", *intervals])
+
+
+def interval(metric, labels, runs: list[np.ndarray]) -> str:
+    """95 % interval of the mean over seeds; each resample draws rows anew."""
+    low, high = np.quantile(resampled_means(metric, labels, [runs], resample_seeds=False), [0.025, 0.975])
+    return f"[{low:.4f}, {high:.4f}]"
+
+
+def resampled_means(metric, labels, sides: list[list[np.ndarray]], *, resample_seeds: bool) -> np.ndarray:
+    """Mean over the seeds of each side, float (resamples, sides); each resample draws rows, and maybe seeds, anew."""
     rng = np.random.default_rng(0)
     draw = rng.integers if resample_seeds else lambda low, high, size: np.arange(size)
-    differences = []
+    means = []
     for _ in range(NUM_RESAMPLES):
         rows = rng.integers(0, len(labels), len(labels))
-        means = [
-            np.mean(values(metric, labels[rows], [side[i][rows] for i in draw(0, len(side), len(side))]))
-            for side in (ours, theirs)
-        ]
-        differences.append(means[0] - means[1])
-    low, high = np.quantile(differences, [0.025, 0.975])
-    return f"[{low:+.4f}, {high:+.4f}]"
+        means.append(
+            [
+                np.mean(values(metric, labels[rows], [side[i][rows] for i in draw(0, len(side), len(side))]))
+                for side in sides
+            ]
+        )
+    return np.array(means)

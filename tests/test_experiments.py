@@ -4,6 +4,7 @@ import json
 from dataclasses import replace
 
 import pytest
+import tensorflow as tf
 from hydra import compose, initialize_config_module
 from keras import ops
 from omegaconf import OmegaConf
@@ -14,10 +15,14 @@ from rectrain.features.embedding import FieldEmbeddings
 from rectrain.layers.attention import InteractingLayer
 from rectrain.layers.cross import MatrixCrossNetwork, VectorCrossNetwork
 from rectrain.layers.din import ActivationUnit, step_values
+from rectrain.layers.experts import Gates
 from rectrain.layers.fm import PairwiseInteractions
 from rectrain.layers.history_attention import SelfAttention
+from rectrain.layers.joint_logit import JointLogit
 from rectrain.layers.pooling import MeanPooling, weighted_sum
 from rectrain.layers.soft_search import best_steps
+from rectrain.layers.towers import tower
+from rectrain.models import shared_bottom
 from rectrain.sections import train_config
 from tests.samples import CONFIGS
 
@@ -37,7 +42,7 @@ def test_every_experiment_is_a_valid_config(experiment):
     composed(f"experiment={experiment}")
 
 
-@pytest.mark.parametrize("group", ["model", "data", "optimizer", "strategy"])
+@pytest.mark.parametrize("group", ["model", "data", "task", "optimizer", "strategy"])
 def test_every_option_of_a_group_is_a_valid_config(group):
     for path in (CONFIGS / group).glob("*.yaml"):
         composed(f"{group}={path.stem}")
@@ -120,6 +125,23 @@ def oldest_steps(scores_of, valid, num_found):
     return best_steps(lambda start, stop: 0 * scores_of(start, stop), valid, num_found)
 
 
+def one_tower_for_all(tasks, inputs, *, units, dropout):
+    """Each task has the logit of the first."""
+    logit = tower(tasks[0], inputs[0], units=units, dropout=dropout)
+    return {task.name: logit for task in tasks}
+
+
+def gates_over_rows(self, x):
+    """The softmax runs over the rows of a batch, not over the experts."""
+    logits = ops.reshape(ops.matmul(x, self.kernel), (-1, len(self.names), self.num_experts))
+    return tf.nn.softmax(logits, axis=0)
+
+
+def click_logit(self, a, b):
+    """As if every click converted."""
+    return a
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("model", "owner", "function", "sabotage"),
@@ -135,6 +157,10 @@ def oldest_steps(scores_of, valid, num_found):
         ("din_self_attention", SelfAttention, "call", without_mixing),
         ("sim_hard", HistoryViews, "_places", newest_instead_of_hits),
         ("sim_soft", sequences, "best_steps", oldest_steps),
+        ("shared_bottom", shared_bottom, "towers", one_tower_for_all),
+        ("mmoe", Gates, "call", gates_over_rows),
+        ("ple", Gates, "call", gates_over_rows),
+        ("esmm", JointLogit, "call", click_logit),
     ],
 )
 def test_a_sabotaged_model_falls_out_of_its_band(rectrain, monkeypatch, model, owner, function, sabotage):

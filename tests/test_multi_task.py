@@ -366,3 +366,11 @@ def test_metrics_of_numbers_that_do_not_exist_say_why(labels, missing):
 def test_predictions_that_are_not_finite_are_refused():
     with pytest.raises(InputError, match="NaN or infinite"):
         regression.compute(np.zeros(2), np.array([1.0, np.nan]))
+
+
+def test_weights_above_the_relus_of_a_tower_start_with_alternating_signs():
+    model = build("shared_bottom", SCHEMAS["all kinds"], tower_units=[8])
+    for task in ("click", "conversion"):
+        kernel = model.get_layer(f"logit_{task}").kernel.numpy()[:, 0]
+        assert np.sign(kernel).tolist() == [1, -1] * 4
+        assert len(set(np.abs(kernel))) == 8

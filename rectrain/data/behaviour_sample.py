@@ -126,7 +126,7 @@ def _draw_movielens(num_rows: int, rng: np.random.Generator, truth: str | None) 
         "rating": ratings[order],
         "timestamp": calendar.times[order],
     }
-    return DrawnLog(_csv(table, header=True), {"movies.csv": _movies(catalogue)}, labels[order], probabilities[order])
+    return DrawnLog(to_csv(table, header=True), {"movies.csv": _movies(catalogue)}, labels[order], probabilities[order])
 
 
 def _likes(recipe: Recipe, catalogue: Catalogue, calendar: Calendar, rng: np.random.Generator):
@@ -214,10 +214,10 @@ def _draw_taobao(num_rows: int, rng: np.random.Generator, truth: str | None) -> 
         "behaviour": behaviours[order],
         "time": times[order],
     }
-    return DrawnLog(_csv(table, header=False), {})
+    return DrawnLog(to_csv(table, header=False), {})
 
 
-def _csv(columns: dict[str, np.ndarray], *, header: bool) -> bytes:
+def to_csv(columns: dict[str, np.ndarray], *, header: bool) -> bytes:
     sink = pa.BufferOutputStream()
     if header:
         sink.write((",".join(columns) + "\n").encode())

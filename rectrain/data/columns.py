@@ -24,7 +24,7 @@ class Want:
 
 
 def special_columns(data: DataConfig) -> list[Want]:
-    """Everything but features: labels, conditions, weight, group, time, user, and the key of a split."""
+    """Everything but features: labels and their items, conditions, weight, group, time, user, the key of a split."""
     wants = [_label(label, f"data.labels.{task}") for task, label in data.labels.items() if label is not None]
     wants += [condition_column(c, key) for c, key in _conditions(data) if c is not None]
     if data.weight is not None:
@@ -33,12 +33,19 @@ def special_columns(data: DataConfig) -> list[Want]:
         wants.append(Want(data.group, "text", "data.group"))
     if data.history is not None:
         wants.append(Want(data.history.user, "text", "data.history.user"))
+        if later_labels(data):
+            wants.append(Want(data.history.steps[0], "text", "data.history.steps"))
     if data.time is not None:
         wants.append(Want(data.time.column, "number" if data.time.format is None else "text", "data.time.column"))
     if data.split.by in ("hash", "last"):
         assert data.split.column is not None
         wants.append(Want(data.split.column, "text", "data.split.column"))
     return wants
+
+
+def later_labels(data: DataConfig) -> dict[str, LabelConfig]:
+    """The labels that tell what happens at a row's time or later."""
+    return {name: label for name, label in data.labels.items() if isinstance(label, LabelConfig) and label.later}
 
 
 def _label(label: str | LabelConfig, key: str) -> Want:

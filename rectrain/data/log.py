@@ -26,9 +26,10 @@ from rectrain.schema import HISTORY
 
 
 class Log:
-    def __init__(self, data: DataConfig, features: Features):
+    def __init__(self, data: DataConfig, features: Features, later: targets.Later):
         assert data.history is not None
         self._data, self._history, self._negatives, self._features = data, data.history, data.negatives, features
+        self._later = later
         self._users = ValueTable()
         if data.negatives is not None:
             self._items, self._of_item = Items(), ItemColumns(features, data.negatives.columns)
@@ -93,7 +94,7 @@ class Log:
             rows: int64 (M,), their indices in the log.
         """
         users = self._users.find(self._user_texts(block))
-        packed: Packed = {**self._features.encode(block), **targets.read(block, self._data)}
+        packed: Packed = {**self._features.encode(block), **targets.read(block, self._data, self._later)}
         packed[HISTORY] = np.stack([users, self._store.positions(users, self._times(block))], axis=1)
         return packed if self._negatives is None else self._with_negatives(block, packed, users, rows)
 

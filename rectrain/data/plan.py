@@ -18,7 +18,7 @@ from rectrain.config import (
     SequenceConfig,
 )
 from rectrain.data.blocks import Block
-from rectrain.data.columns import Want, unexpected
+from rectrain.data.columns import Want, later_labels, unexpected
 from rectrain.data.features import Cross, LogSquare, MultiValued, Number, Quantile, Sequence, Text
 from rectrain.data.threads import on_each
 from rectrain.errors import InputError, did_you_mean
@@ -246,6 +246,12 @@ def number_labels(data: DataConfig) -> tuple[str, ...]:
 
 def _check_log(data: DataConfig):
     """What needs no file to be seen wrong."""
+    for name in later_labels(data):
+        if data.history is None or not data.history.steps or data.time is None:
+            raise InputError(
+                f"data.labels.{name}.later=true is about what a row's user does with its item later: it needs "
+                "data.history.user, data.history.steps with the item first, and data.time.column."
+            )
     if data.history is not None and data.time is None:
         raise InputError("data.history needs data.time.column: a history is what happened before a row's time.")
     if data.negatives is None:

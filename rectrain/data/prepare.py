@@ -1,8 +1,8 @@
 """Raw rows -> a prepared dataset: find the files, fit on the training rows, encode, write; or find it done.
 
 Two passes over the raw files: the first checks every row's labels and fits vocabularies and transforms, the second
-encodes. A split by order, by fractions of time or by last rows is preceded by a count; histories are indexed between
-the two. Memory follows the vocabularies and one block, never the rows.
+encodes. A split by order, by fractions of time or by last rows is preceded by a count, and labels of later events by a
+search for these; histories are indexed between the two. Memory follows the vocabularies and one block, never the rows.
 """
 
 import dataclasses
@@ -18,7 +18,7 @@ from rectrain import registry
 from rectrain.config import DataConfig
 from rectrain.data import conditions, manifest, split, targets
 from rectrain.data.blocks import Block
-from rectrain.data.columns import Want, select, special_columns
+from rectrain.data.columns import Want, later_labels, select, special_columns
 from rectrain.data.counter import NumberCounter
 from rectrain.data.manifest import Prepared
 from rectrain.data.passes import RawFiles
@@ -58,16 +58,26 @@ def prepare(data: DataConfig, *, say: Say) -> Prepared:
             with locked(root / f".{folder.name}.lock", lambda: say(f"waiting: another process prepares {folder}")):
                 if not _is_there(folder, key, say):
                     with whole_folder(folder) as temporary:
-                        _Recipe(data, features, sources, raw, key, _log(data, features)).run(temporary)
+                        later = _later(data)
+                        log = _log(data, features, later)
+                        _Recipe(data, features, sources, raw, key, later, log).run(temporary)
     return Prepared.load(folder).with_lengths(data.history)
 
 
-def _log(data: DataConfig, features: Features) -> "Log | None":
+def _later(data: DataConfig) -> targets.Later:
+    if not later_labels(data):
+        return {}
+    from rectrain.data import later  # loads numba
+
+    return later.of(data)
+
+
+def _log(data: DataConfig, features: Features, later: targets.Later) -> "Log | None":
     if data.history is None:
         return None
     from rectrain.data.log import Log  # loads numba, which takes a third of a second
 
-    return Log(data, features)
+    return Log(data, features, later)
 
 
 def _is_there(folder: Path, key: dict, say: Say) -> bool:
@@ -86,11 +96,14 @@ class _Recipe:
     sources: Sources
     raw: RawFiles
     key: dict
+    later: targets.Later
     log: "Log | None"
 
     def run(self, folder: Path):
         """Fills the folder; the manifest comes last."""
         load_early("rectrain.data.values")  # while rows are counted
+        if self.later:
+            self._find_later()
         assign = self._assign()
         tally = self._fit(assign)
         tally.check(self.data, split.expected(self.data, list(self.sources.files)), self.raw.say)
@@ -106,6 +119,13 @@ class _Recipe:
 
     def _wants(self) -> list[Want]:
         return [*special_columns(self.data), *self.features.wants()]
+
+    def _find_later(self):
+        for _, _, block in self.raw.blocks(special_columns(self.data), "finding later events"):
+            for events in self.later.values():
+                events.add(block)
+        for events in self.later.values():
+            events.finish()
 
     def _assign(self) -> Assign:
         config = self.data.split
@@ -148,7 +168,7 @@ class _Recipe:
         """bool (N,): which rows of a block are rows of the data set."""
         is_row = conditions.holds(block, self.data.rows, "data.rows")
         if self.data.drop_inconsistent:
-            is_row &= targets.consistent(targets.labels(block, self.data), self.data)
+            is_row &= targets.consistent(targets.labels(block, self.data, self.later), self.data)
         return is_row
 
     def _fit(self, assign: Assign) -> Tally:
@@ -158,7 +178,7 @@ class _Recipe:
             codes = assign(name, first, block)
             rows = np.flatnonzero(self._is_row(block))
             if rows.size:
-                tally.add(codes[rows], targets.read(select(block, rows), self.data)["labels"])
+                tally.add(codes[rows], targets.read(select(block, rows), self.data, self.later)["labels"])
             train = np.flatnonzero(codes == 0)
             if train.size:
                 self.features.observe(select(block, train))
@@ -187,7 +207,7 @@ class _Recipe:
     def _packed(self, block: Block, rows: np.ndarray) -> dict:
         if self.log is not None:
             return self.log.rows(block, rows)
-        return {**self.features.encode(block), **targets.read(block, self.data)}
+        return {**self.features.encode(block), **targets.read(block, self.data, self.later)}
 
     def _check_unchanged(self):
         if manifest.key(self.data, self.sources.files, self.raw.companions()) != self.key:

@@ -42,7 +42,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from rectrain.data import behaviour_sample, census_sample, mmoe_sample
+from rectrain.data import behaviour_sample, census_sample, funnel_sample, mmoe_sample
 from rectrain.data.planted import draw_positions, intercept, standardize
 from rectrain.errors import InputError, did_you_mean
 
@@ -50,7 +50,8 @@ BLOCK_ROWS = 65_536  # drawn and written at a time; part of the recipe: another 
 NUM_QUANTILES = 1_000
 NUM_HOURS = 240
 
-_DRAWN_WHOLE = (behaviour_sample, census_sample, mmoe_sample)  # each has LAYOUTS, {layout: (file, truths)}, and draw
+# each has LAYOUTS, {layout: (file, truths)}, and draw
+_DRAWN_WHOLE = (behaviour_sample, census_sample, funnel_sample, mmoe_sample)
 
 
 def scrambled(values: np.ndarray, column: str) -> np.ndarray:

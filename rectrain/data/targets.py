@@ -1,5 +1,8 @@
 """What a row carries besides features: labels, weight, group and time, each checked."""
 
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,12 +14,18 @@ from rectrain.data.columns import numbers, texts, unexpected
 from rectrain.data.vocab import hash_bucket, is_null
 from rectrain.errors import InputError
 
+if TYPE_CHECKING:
+    from rectrain.data.later import LaterEvents
+
 GROUP_RANGE = 2**62
 
 
-def read(block: Block, data: DataConfig) -> dict[str, np.ndarray]:
+Later = Mapping[str, "LaterEvents"]  # of the labels with `later`
+
+
+def read(block: Block, data: DataConfig, later: Later) -> dict[str, np.ndarray]:
     """labels, and weight, group and time where the dataset has them."""
-    columns = {"labels": labels(block, data)}
+    columns = {"labels": labels(block, data, later)}
     if data.weight is not None:
         columns["weight"] = weights(block, data.weight)
     if data.group is not None:
@@ -26,9 +35,9 @@ def read(block: Block, data: DataConfig) -> dict[str, np.ndarray]:
     return columns
 
 
-def labels(block: Block, data: DataConfig) -> np.ndarray:
+def labels(block: Block, data: DataConfig, later: Later) -> np.ndarray:
     """float32 (N, K), 0 or 1, or a number; column k is the k-th of data.labels."""
-    columns = [_label(block, label, f"data.labels.{task}") for task, label in data.labels.items()]
+    columns = [_label(block, label, f"data.labels.{name}", later.get(name)) for name, label in data.labels.items()]
     return np.stack(columns, axis=1).astype(np.float32)
 
 
@@ -41,7 +50,9 @@ def consistent(labels: np.ndarray, data: DataConfig) -> np.ndarray:
     return kept
 
 
-def _label(block: Block, label: str | LabelConfig | None, key: str) -> np.ndarray:
+def _label(block: Block, label: str | LabelConfig | None, key: str, later: "LaterEvents | None") -> np.ndarray:
+    if later is not None:
+        return later.follow(block)
     if label is None:
         return np.ones(block.num_rows)
     if isinstance(label, LabelConfig) and label.number:

@@ -82,18 +82,22 @@ class MLP(keras.layers.Layer):
 class Logit(keras.layers.Layer):
     """One linear unit. Computes in float32 under any precision: a logit is where rounding would show in the metrics.
 
+    Args:
+        alternating: whether initial weights alternate in sign. Above a narrow layer of ReLUs, which are never below 0,
+            they may else start with nearly one sign, and end with a logit that cannot rise above its bias.
     Call arguments:
         x: float (B, D), or a list of such parts: the unit reads them as if they stood side by side, without that copy.
     Returns:
         float32 (B,).
     """
 
-    def __init__(self, *, name: str = "logit"):
+    def __init__(self, *, alternating: bool = False, name: str = "logit"):
         super().__init__(name=name, dtype="float32")
+        self.initializer = _alternating if alternating else "glorot_normal"
 
     def build(self, x_shape):
         self.widths = [shape[-1] for shape in x_shape] if isinstance(x_shape, list) else [x_shape[-1]]
-        self.kernel = self.add_weight(shape=(sum(self.widths), 1), initializer="glorot_normal", name="kernel")
+        self.kernel = self.add_weight(shape=(sum(self.widths), 1), initializer=self.initializer, name="kernel")
         self.bias = self.add_weight(shape=(), initializer="zeros", name="bias")
 
     def call(self, x):
@@ -102,6 +106,12 @@ class Logit(keras.layers.Layer):
         kernels = ops.split(self.kernel, list(accumulate(self.widths))[:-1])
         sums = [ops.matmul(part, kernel)[:, 0] for part, kernel in zip(x, kernels, strict=True)]
         return sum(sums[1:], sums[0]) + self.bias
+
+
+def _alternating(shape, dtype=None):
+    """Glorot normal in size, + - + - in sign."""
+    signs = 1 - 2 * (ops.arange(shape[0]) % 2)
+    return ops.abs(keras.initializers.GlorotNormal()(shape, dtype)) * ops.cast(signs, dtype)[:, None]
 
 
 def _batch_norm(position: int) -> keras.layers.Layer:

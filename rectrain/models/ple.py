@@ -55,6 +55,7 @@ def _level(level: int, inputs: dict, counts: dict[str, int], units: list[int], *
         listened = list(experts) if name == _SHARED else [name, _SHARED]
         joined = keras.layers.Concatenate(axis=1, name=f"heard_{level}_{name}")([experts[of] for of in listened])
         number = sum(counts[of] for of in listened)
-        gates = Gates([f"{name}, level {level}"], number, name=f"gate_{level}_{name}")(inputs[name])
+        title = f"{'shared' if name == _SHARED else name}, level {level}"
+        gates = Gates([title], number, name=f"gate_{level}_{name}")(inputs[name])
         heard[name] = Mixture(name=f"mixture_{level}_{name}")(gates, joined)[0]
     return heard

@@ -132,10 +132,10 @@ def joined(
         names = [name for name in columns if name in table.columns]
         if names:
             found |= table.join(events[table.key], names)
-    return {name: _as_kind(name, found[name], kind, place) for name, kind in columns.items()}
+    return {name: as_kind(name, found[name], kind, place) for name, kind in columns.items()}
 
 
-def _as_kind(name: str, values: pa.Array, kind: str, place: Callable[[int], str]) -> pa.Array:
+def as_kind(name: str, values: pa.Array, kind: str, place: Callable[[int], str]) -> pa.Array:
     is_text = pa.types.is_string(values.type)
     if kind != "number":
         return values if is_text else _number_text(values)
