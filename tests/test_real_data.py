@@ -56,3 +56,16 @@ def test_models_reach_the_auc_of_criteo(rectrain, tmp_path, criteo_rows, model, 
     report = trained(rectrain, tmp_path, model)
     assert report["metrics"]["test"]["click"]["auc"]["value"] > floor
     assert report["data"]["source"] == "files"
+
+
+@pytest.mark.parametrize("model", ["shared_bottom", "mmoe", "ple"])
+def test_two_tasks_of_the_census_are_learned_together(rectrain, tmp_path, model):
+    (rows,) = (Path(FOLDER) / "census_income").glob("census-income*.gz")
+    code, _, err = rectrain(
+        f"model={model}", "data=census_income", f"data.files={rows}", f"hydra.run.dir={tmp_path}/run"
+    )
+    assert code == 0, err
+    report = json.loads((tmp_path / "run/report.json").read_text(encoding="utf-8"))
+    auc = {task: entry["auc"]["value"] for task, entry in report["metrics"]["test"].items()}
+    assert auc["income"] > 0.95
+    assert auc["never_married"] > 0.993
