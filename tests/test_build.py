@@ -7,8 +7,9 @@ import tensorflow as tf
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
+from rectrain import memory
 from rectrain.sections import bench_config
-from rectrain.training import bench, memory
+from rectrain.training import bench
 from rectrain.training.build import build_steps
 
 
