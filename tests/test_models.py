@@ -17,7 +17,7 @@ from rectrain.tasks import from_schema
 from rectrain.training.losses import loss_sum
 from tests import samples
 from tests.reference import models as reference
-from tests.reference.layers import set_random_weights
+from tests.reference.layers import assert_weights_follow_the_seed, set_random_weights
 
 CONFIGS = Path(__file__).parents[1] / "configs" / "model"
 EMBEDDING = {"embedding_dim": 4, "embedding_stddev": 0.3}
@@ -210,6 +210,11 @@ def test_names_are_the_same_when_built_again(name):
     assert [w.path for w in first.variables] == [w.path for w in second.variables]
     assert [layer.name for layer in first.layers] == [layer.name for layer in second.layers]
     assert len({w.path for w in first.variables}) == len(first.variables)
+
+
+@each_model
+def test_initial_weights_follow_the_seed(name):
+    assert_weights_follow_the_seed(lambda: build(name, schema_for(name)))
 
 
 @each_model

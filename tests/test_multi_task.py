@@ -21,7 +21,7 @@ from rectrain.training.gates import gate_figures
 from rectrain.training.losses import loss_sum
 from tests import samples
 from tests.reference import multi_task as reference
-from tests.reference.layers import set_random_weights
+from tests.reference.layers import assert_weights_follow_the_seed, set_random_weights
 
 SHARED = {"embedding_dim": 4, "embedding_stddev": 0.1, "tower_units": [3], "dropout": 0.0}
 KNOBS = {
@@ -78,6 +78,12 @@ def test_logits_match_numpy(name, changed, kinds):
         assert list(found) == [task.name for task in tasks]
         for task, logits in expected.items():
             np.testing.assert_allclose(found[task], np.reshape(logits, rows), rtol=1e-4, atol=1e-4, err_msg=task)
+
+
+@each_model
+def test_initial_weights_follow_the_seed(name):
+    schema = SCHEMAS["all kinds"]
+    assert_weights_follow_the_seed(lambda: build(name, schema))
 
 
 @each_model

@@ -44,7 +44,7 @@ def signals(truth: str, events: list[dict]) -> list[float]:
             related = sum(math.exp(-(now - time) / 86_400) for c, time in history if c == cluster)
             found.append(1 - math.exp(-related))
         elif truth == "order":
-            related = sum(0.7**after for after, (c, _) in enumerate(reversed(history)) if c == cluster)
+            related = sum(0.5**after for after, (c, _) in enumerate(reversed(history)) if c == cluster)
             found.append(1 - math.exp(-related))
         else:
             found.append(min(sum(c == cluster for c, _ in history[:-50]), 12) / 12)

@@ -27,7 +27,7 @@ import numpy as np
 
 DAY_S = 86_400
 RECENT_S = DAY_S
-ORDER_DECAY = 0.7
+ORDER_DECAY = 0.5
 NEWEST = 50
 ENOUGH = 12
 NUM_SHOWN = 8  # clusters that a user of `long` is mostly shown, half of them loves and half decoys
@@ -164,7 +164,7 @@ TRUTHS = {
         num_clusters=40, num_events=(40, 160), days=60, spans=(0.2, 0.5), low=-1.6, high=2.0, state=Attention
     ),
     "order": Recipe(
-        num_clusters=40, num_events=(40, 160), days=60, spans=(0.001, 0.5), low=-1.6, high=2.2, state=Order
+        num_clusters=40, num_events=(40, 160), days=60, spans=(0.0001, 0.5), low=-1.6, high=2.2, state=Order
     ),
     "long": Recipe(num_clusters=40, num_events=(200, 600), days=400, spans=(0.9, 1.0), low=-1.2, high=1.5, state=Long),
 }

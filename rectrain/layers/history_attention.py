@@ -12,7 +12,7 @@ from rectrain.layers.din import step_values
 from rectrain.layers.masked_softmax import masked_softmax
 from rectrain.layers.small_tables import small_look_up
 
-_NEAR_ZERO = keras.initializers.RandomNormal(stddev=0.01)
+_NEAR_ZERO = 0.01
 
 
 class SelfAttention(keras.layers.Layer):
@@ -50,8 +50,9 @@ class SelfAttention(keras.layers.Layer):
         keys_width = history_shape["keys"][-1]
         self.output_kernel = self.add_weight(shape=(inner, keys_width), initializer="glorot_normal", name="output")
         if self.positions:
+            near_zero = keras.initializers.RandomNormal(stddev=_NEAR_ZERO)
             self.position_vectors = self.add_weight(
-                shape=(self.max_length, width), initializer=_NEAR_ZERO, name="positions"
+                shape=(self.max_length, width), initializer=near_zero, name="positions"
             )
         self.norm.build(history_shape["keys"])
 

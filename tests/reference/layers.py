@@ -1,5 +1,6 @@
 """Layers for one row at a time, in float64, with the formulas of the papers. `weights` maps a path to its array."""
 
+import keras
 import numpy as np
 
 
@@ -176,3 +177,17 @@ def interacting(weights, fields, *, name, num_heads, residual, scaling):
     if residual:
         out = out + fields @ weights.get(f"{name}/residual", np.eye(fields.shape[1]))
     return np.maximum(out, 0)
+
+
+def assert_weights_follow_the_seed(build):
+    """The same seed gives the same initial weights, and another one others wherever they are drawn."""
+    first, again, other = (_initial_weights(build, seed) for seed in (1, 1, 2))
+    for path, values in first.items():
+        np.testing.assert_array_equal(values, again[path], err_msg=path)
+        drawn = len(np.unique(values)) > 2  # zeros, ones, an identity matrix
+        assert not (drawn and np.array_equal(values, other[path])), path
+
+
+def _initial_weights(build, seed: int) -> dict:
+    keras.utils.set_random_seed(seed)
+    return {weight.path: weight.numpy() for weight in build().weights if weight.dtype == "float32"}
