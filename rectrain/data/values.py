@@ -11,6 +11,7 @@ import numpy as np
 import pyarrow as pa
 
 from rectrain.data.compiled import compiled
+from rectrain.data.string_buffers import string_buffers
 
 BLANK, UNKNOWN = -1, -2  # instead of a number
 
@@ -118,7 +119,7 @@ class ValueTable:
 
     def add(self, text: pa.Array, counts: np.ndarray | None = None):
         """Counts texts, string (N,), each once or `counts` times, int64 (N,)."""
-        offsets, data = _buffers(text)
+        offsets, data = string_buffers(text)
         weights = np.ones(len(text), np.int64) if counts is None else counts
         numbers = np.empty(len(text), np.int32)
         done = 0
@@ -129,7 +130,7 @@ class ValueTable:
 
     def find(self, text: pa.Array) -> np.ndarray:
         """int32 (N,): the number of each text, BLANK or UNKNOWN."""
-        offsets, data = _buffers(text)
+        offsets, data = string_buffers(text)
         numbers = np.empty(len(text), np.int32)
         _walk(offsets, data, np.zeros(0, np.int64), 0, self.num_values, False, *self._table(), numbers)
         return numbers
@@ -160,15 +161,3 @@ class ValueTable:
 
 def _doubled(array: np.ndarray, more: int) -> np.ndarray:
     return np.concatenate([array, np.zeros(more, array.dtype)])
-
-
-def _buffers(text: pa.Array) -> tuple[np.ndarray, np.ndarray]:
-    """Offsets int32 (N + 1,) and bytes; a null has no bytes."""
-    assert text.type == pa.string(), text.type
-    if text.null_count:
-        text = text.fill_null("")  # what stands behind a null is not said
-    _, offsets, data = text.buffers()
-    if len(text) == 0 or data is None:
-        return np.zeros(len(text) + 1, np.int32), np.zeros(0, np.uint8)
-    whole = np.frombuffer(offsets, np.int32)
-    return whole[text.offset : text.offset + len(text) + 1], np.frombuffer(data, np.uint8)
