@@ -4,6 +4,7 @@ The trained weights have the paths and shapes of a wide & deep model; gradients 
 """
 
 import functools
+import math
 import subprocess
 import sys
 from pathlib import Path
@@ -25,7 +26,7 @@ KNOBS = {
     "adam": {"learning_rate": 0.05, "beta1": 0.8, "beta2": 0.97, "epsilon": 1e-4},
     "adagrad": {"learning_rate": 0.3, "initial_accumulator_value": 0.05, "epsilon": 1e-3},
     "rowwise_adagrad": {"learning_rate": 0.3, "initial_accumulator_value": 0.05, "epsilon": 1e-3},
-    "sgd": {"learning_rate": 0.2},
+    "sgd": {"learning_rate": 0.2, "rates": "constant", "lambda1": 0.0},
     "ftrl": {"alpha": 0.4, "beta": 0.7, "lambda1": 0.3, "lambda2": 0.2, "lambda_group": 0.0},
 }
 NUM_ROWS = 11  # no other dimension is as large
@@ -39,10 +40,15 @@ WIDE_DEEP = {
     "deep": {"name": "lazy_adam", **KNOBS["lazy_adam"]},
 }
 L2_AND_CLIP = {"l2_embedding": 0.3, "l2_dense": 0.1, "clip_norm": 1.5}
+RATES = ("constant", "inverse_sqrt", "per_coordinate")
 LAZY_ADAM = {"name": "lazy_adam", **KNOBS["lazy_adam"], **COMMON}
 CASES = {
     **{name: {"name": name, **knobs, **COMMON} for name, knobs in KNOBS.items()},
     "ftrl_groups": {"name": "ftrl", **KNOBS["ftrl"], **COMMON} | {"lambda_group": 6.0},
+    **{
+        f"sgd_{rates}_l1": {"name": "sgd", "learning_rate": 0.2, "rates": rates, "lambda1": 1.5, **COMMON}
+        for rates in RATES
+    },
     "l2_batch_and_clip": LAZY_ADAM | L2_AND_CLIP,
     "l2_frequency_and_clip": LAZY_ADAM | L2_AND_CLIP | {"regularize": "frequency"},
     "l2_table_and_clip": LAZY_ADAM | L2_AND_CLIP | {"regularize": "table"},
@@ -305,6 +311,97 @@ def test_zero_gradient_of_a_fresh_weight_is_no_move_even_with_a_zero_divisor(nam
     np.testing.assert_array_equal(weight, np.zeros((2, 3)))
 
 
+def move_sgd(rates, lambda1, weight, gradients, path="mlp_0/kernel"):
+    """The weight after one step a gradient."""
+    layer, name = path.split("/")
+    with keras.name_scope(layer):
+        variable = keras.Variable(np.array(weight, "float32"), name=name)
+    optimizer = load("optimizers", "sgd")(learning_rate=0.5, rates=rates, lambda1=lambda1)
+    optimizer.build([variable])
+    for gradient in gradients:
+        optimizer.apply_gradients([(tf.convert_to_tensor(gradient, "float32"), variable)])
+    return variable.numpy()
+
+
+@pytest.mark.parametrize(
+    ("rates", "expected"),
+    [
+        ("constant", [[1.0 - 0.5 * 3 - 0.5 * 3, -2.0]]),
+        ("inverse_sqrt", [[1.0 - 0.5 * 3 - 0.5 / math.sqrt(2) * 3, -2.0]]),
+        ("per_coordinate", [[1.0 - 0.5 / 3 * 3 - 0.5 / math.sqrt(9 + 9) * 3, -2.0]]),
+    ],
+)
+def test_sgd_rates_fall_with_the_steps_or_with_the_gradients_of_each_weight(rates, expected):
+    np.testing.assert_allclose(move_sgd(rates, 0.0, [[1.0, -2.0]], [[[3.0, 0.0]]] * 2), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("path", ["mlp_0/kernel", "linear/bias"])
+def test_sgd_pulls_weights_towards_zero_where_they_stop_but_not_biases(path):
+    """By rate x lambda1 = 0.5 x 0.4: what is further away comes nearer, what would pass 0 is exactly 0."""
+    moved = move_sgd("constant", 0.4, [1.0, -1.0, 0.1, -0.1, 0.3], [[0.0, 0.0, 0.0, 0.0, 1.2]], path)
+    expected = [0.8, -0.8, 0.0, 0.0, -0.1] if path.endswith("kernel") else [1.0, -1.0, 0.1, -0.1, -0.3]
+    np.testing.assert_allclose(moved, expected, rtol=1e-6)
+    assert np.count_nonzero(moved == 0) == (2 if path.endswith("kernel") else 0)
+
+
+def test_sgd_pulls_by_the_rate_of_the_weight_itself_and_not_before_its_first_gradient():
+    """Rates 0.5 / 4 and 0.5 / 0.1 pull by 0.05 and 2; the third weight has no rate yet."""
+    moved = move_sgd("per_coordinate", 0.4, [[2.0, 1.0, 0.01]], [[[4.0, -0.1, 0.0]]])
+    np.testing.assert_allclose(moved, [[2.0 - 0.5 - 0.05, 0.0, 0.01]], rtol=1e-6)
+    assert moved[0, 1] == 0
+
+
+@pytest.mark.parametrize("rates", RATES)
+def test_sgd_with_l1_moves_touched_rows_once_and_no_other(rates):
+    gradient = tf.IndexedSlices(tf.constant([[1.0], [2.0], [0.5]]), tf.constant([3, 3, 1]), tf.constant([5, 1]))
+    variable = keras.Variable(np.full((5, 1), 0.01, "float32"), name="table")
+    optimizer = load("optimizers", "sgd")(learning_rate=0.5, rates=rates, lambda1=0.2)
+    optimizer.build([variable])
+    optimizer.apply_gradients([(gradient, variable)])
+    rate = {1: 0.5 / 0.5, 3: 0.5 / 3} if rates == "per_coordinate" else {1: 0.5, 3: 0.5}
+    expected = np.full((5, 1), 0.01)
+    expected[1] += rate[1] * (0.2 - 0.5)
+    expected[3] += rate[3] * (0.2 - 3)
+    np.testing.assert_allclose(variable, expected, rtol=1e-5)
+
+
+@pytest.mark.parametrize("rates", RATES)
+def test_sgd_l1_makes_touched_weights_exactly_zero_and_keeps_untouched_rows(rates):
+    config = CASES["sgd"] | {"rates": rates, "lambda1": 100.0}
+    weights, _, _ = train(tf.distribute.OneDeviceStrategy("/cpu:0"), config, CONSTANT, num_steps=8)
+    for path, weight in weights.items():
+        touched = weight[:9] if path.endswith("/table") else weight
+        assert np.all(touched == 0) == (path != "linear/bias"), path
+        if path.endswith("/table"):
+            np.testing.assert_array_equal(weight[10], initial_weights("sgd")[path][10])
+    some_zero, _, _ = train(tf.distribute.OneDeviceStrategy("/cpu:0"), CASES[f"sgd_{rates}_l1"], CONSTANT)
+    assert 0 < np.mean(some_zero["embedding/table"][:9] == 0) < 1
+
+
+@pytest.mark.parametrize("rates", RATES)
+def test_sgd_moves_a_column_alike_whatever_stands_beside_it(rates):
+    config = {"name": "sgd", **KNOBS["sgd"], **COMMON} | {"rates": rates, "lambda1": 0.3}
+    assert GroupedOptimizer(config, CONSTANT).moves_columns_alike
+    weight, gradients = initial_weights("sgd")["mlp_0/kernel"], [draw_gradients(k)["mlp_0/kernel"] for k in range(3)]
+    alone = [move_sgd(rates, 0.3, weight[:, [i]], [g[:, [i]] for g in gradients]) for i in range(weight.shape[1])]
+    np.testing.assert_array_equal(move_sgd(rates, 0.3, weight, gradients), np.concatenate(alone, axis=1))
+
+
+def test_sgd_has_sums_of_squares_only_where_rates_are_of_each_weight():
+    for rates in RATES:
+        optimizer = GroupedOptimizer(CASES[f"sgd_{rates}_l1"], CONSTANT)
+        optimizer.build(make_variables(initial_weights("sgd")))
+        slots = {f"all/{path}/n" for path in SHAPES} if rates == "per_coordinate" else set()
+        assert set(optimizer.variables) == {"plateau_scale", "all/iteration"} | slots
+
+
+def test_an_unknown_rate_of_sgd_is_refused():
+    with pytest.raises(
+        InputError, match=r"^optimizer\.rates='inverse_root': expected one of constant, inverse_sqrt, per"
+    ):
+        GroupedOptimizer(CASES["sgd"] | {"rates": "inverse_root"}, CONSTANT)
+
+
 def test_state_names_are_stable_unique_and_complete():
     """A checkpoint written by one process fits another, whatever else that one built before."""
     names = []
@@ -363,6 +460,7 @@ def test_schedule_is_refused_for_ftrl_alone(key, value):
         ("adam", None, "epsilon", 0.0, r"\(0, inf\)"),
         ("sgd", None, "learning_rate", float("nan"), r"\(0, inf\)"),
         ("adagrad", None, "initial_accumulator_value", -1.0, r"\[0, inf\)"),
+        ("sgd", None, "lambda1", -0.5, r"\[0, inf\)"),
         ("ftrl", None, "alpha", 0.0, r"\(0, inf\)"),
         ("wide_ftrl", "wide", "lambda1", -1.0, r"\[0, inf\)"),
         ("wide_ftrl", "deep", "learning_rate", 0.0, r"\(0, inf\)"),

@@ -56,12 +56,26 @@ class RowwiseAdagrad(Adagrad):
 
 
 class SGD:
-    def __init__(self, weight, *, learning_rate):
-        self.weight, self.learning_rate = weight, learning_rate
+    """Langford, Li and Zhang 2009, one coordinate at a time; rates of Zinkevich 2003 and Duchi et al. 2011."""
+
+    def __init__(self, weight, *, learning_rate, rates, lambda1):
+        self.weight, self.learning_rate, self.rates, self.lambda1 = weight, learning_rate, rates, lambda1
+        self.n, self.t = np.zeros_like(weight), 0
 
     def step(self, gradient, rows, factor=1.0):
+        self.t += 1
         for r in rows:
-            self.weight[r] -= factor * self.learning_rate * gradient[r]
+            for i in np.ndindex(self.weight[r].shape):
+                self._move((r, *i), gradient[(r, *i)], factor * self.learning_rate)
+
+    def _move(self, i, g, rate):
+        self.n[i] += g**2
+        if self.rates == "inverse_sqrt":
+            rate = rate / math.sqrt(self.t)
+        if self.rates == "per_coordinate":
+            rate = rate / math.sqrt(self.n[i]) if self.n[i] > 0 else 0.0
+        w = self.weight[i] - rate * g
+        self.weight[i] = max(0.0, w - rate * self.lambda1) if w >= 0 else min(0.0, w + rate * self.lambda1)
 
 
 class Ftrl:
@@ -108,7 +122,7 @@ TWINS = {
 
 def twin(name, weight, path, **knobs):
     """The twin of rectrain/optimizers/<name>.py on a float64 copy of the weight."""
-    if name == "ftrl" and path.endswith("bias"):
+    if name in ("ftrl", "sgd") and path.endswith("bias"):
         knobs["lambda1"] = 0.0
     if name in ("ftrl", "rowwise_adagrad"):
         knobs["is_table"] = path.endswith("/table")
