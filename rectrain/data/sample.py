@@ -18,6 +18,9 @@ one latent factor an axis holds it exactly (FM, cross layers). That a value's ow
 purpose: with main effects drawn apart from the factors the start of training is a saddle point that deep models do not
 leave within a few epochs of 100,000 rows. A bend is what neither LR nor FM can fit on log1p of a count.
 
+The truth "drift" (Criteo's layout) negates main and bend from the middle of the file on, so what a single value says
+turns into its opposite. Since these effects have mean 0, base rate and best AUC stay about the same.
+
 `main`, `bend` and `scale` are standard deviations on the logit scale, under the distribution of the columns, so the
 truth depends on (layout, seed) and not on the number of rows.
 
@@ -163,6 +166,7 @@ class Layout:
     columns: tuple[Field | Count, ...]
     axes: tuple[Axis, ...]
     by_row: dict[str, Callable[[np.ndarray, int], pa.Array]]  # columns that follow from the row's place in the file
+    other_truths: tuple[str, ...] = ()  # besides null
 
     @property
     def bias(self) -> float:
@@ -220,6 +224,7 @@ CRITEO = Layout(
         Axis(("C6", "C8", "C25", "I11"), scale=0.66),
     ),
     by_row={name: token_of_row(name) for name in ("C3", "C16", "C21")},
+    other_truths=("drift",),
 )
 
 AVAZU = Layout(
@@ -272,7 +277,7 @@ class SampleInfo:
     layout: str
     rows: int
     seed: int
-    truth: str | None  # null: the layout has one or none
+    truth: str | None  # null: the layout's plain one, or it has none
     bayes_auc: float | None  # null: all labels are the same, several a row, or none before negatives are sampled
     bayes_logloss: float | None  # null: there are several labels or none
     base_rate: float | None
@@ -289,8 +294,9 @@ class SampleInfo:
 class Truth:
     """The drawn numbers of one (layout, seed): everything but the rows."""
 
-    def __init__(self, layout: Layout, rng: np.random.Generator):
+    def __init__(self, layout: Layout, rng: np.random.Generator, *, drifts: bool):
         self.layout = layout
+        self.drifts = drifts
         self.shares = {column.name: column.shares() for column in layout.columns}
         self.numbers = {c.name: standardize(c.numbers(rng), self.shares[c.name]) for c in layout.columns}
         self.effects = {column.name: self.own_effect(column) for column in layout.columns}
@@ -312,9 +318,14 @@ class Truth:
         """For each column the positions of its values, int (N,)."""
         return {name: draw_positions(shares, num_rows, rng) for name, shares in self.shares.items()}
 
-    def probabilities(self, positions: dict[str, np.ndarray]) -> np.ndarray:
+    def negated(self, rows: np.ndarray, num_rows: int) -> np.ndarray:
+        """Whether the own effects of values are negated in these rows of the file, bool (N,)."""
+        return self.drifts & (rows >= num_rows // 2)
+
+    def probabilities(self, positions: dict[str, np.ndarray], negated: np.ndarray) -> np.ndarray:
         """P(click), float64 (N,)."""
-        logit = sum(effects[positions[name]] for name, effects in self.effects.items())
+        own = sum(effects[positions[name]] for name, effects in self.effects.items())
+        logit = np.where(negated, -own, own)
         logit += sum(self.interaction(axis, positions) for axis in self.layout.axes)
         return 1 / (1 + np.exp(-(logit + self.layout.bias)))
 
@@ -349,9 +360,12 @@ def _check_truth(layout: str, truth: str | None) -> None:
         raise InputError(
             f"data.sample.truth={received}: expected {', '.join(truths)}, what the labels of layout {layout} depend on."
         )
-    if not truths and truth is not None:
+    others = LAYOUTS[layout].other_truths if module is None else ()
+    if not truths and truth not in (None, *others):
+        but = f" but {', '.join(others)}" if others else ""
         raise InputError(
-            f"data.sample.truth={truth!r}: the layout {layout} has no choice of truths. Set data.sample.truth=null."
+            f"data.sample.truth={truth!r}: the layout {layout} has no choice of truths{but}. "
+            f"Set data.sample.truth={' or '.join(('null', *others))}."
         )
 
 
@@ -363,17 +377,17 @@ def place(layout: str, *, rows: int, seed: int, truth: str | None = None) -> Pat
     """
     check(layout, rows, seed, truth)
     module = _drawn_whole_by(layout)
+    named = layout if truth is None else f"{layout}-{truth}"
     if module is not None:
-        named = layout if truth is None else f"{layout}-{truth}"
         return Path(f"{named}-{rows}-{seed}", module.LAYOUTS[layout].file)
     ending = "tsv" if LAYOUTS[layout].delimiter == "\t" else "csv"
-    return Path(f"{layout}-{rows}-{seed}.{ending}")
+    return Path(f"{named}-{rows}-{seed}.{ending}")
 
 
-def draw_truth(layout: str, seed: int) -> tuple[Truth, np.random.Generator]:
+def draw_truth(layout: str, seed: int, truth: str | None = None) -> tuple[Truth, np.random.Generator]:
     """The truth, and the generator of the rows, which does not depend on how much the truth drew."""
     truth_rng, rows_rng = np.random.default_rng(seed).spawn(2)
-    return Truth(LAYOUTS[layout], truth_rng), rows_rng
+    return Truth(LAYOUTS[layout], truth_rng, drifts=truth == "drift"), rows_rng
 
 
 class Block(NamedTuple):
@@ -387,7 +401,7 @@ def draw_blocks(truth: Truth, num_rows: int, rng: np.random.Generator) -> Iterat
     for start in range(0, num_rows, BLOCK_ROWS):
         rows = np.arange(start, min(start + BLOCK_ROWS, num_rows))
         positions = truth.draw(rows.size, rng)
-        probabilities = truth.probabilities(positions)
+        probabilities = truth.probabilities(positions, truth.negated(rows, num_rows))
         yield Block(rows, positions, probabilities, rng.random(rows.size) < probabilities)
 
 
@@ -397,7 +411,7 @@ def true_probabilities(layout: str, *, rows: int, seed: int, truth: str | None =
     module = _drawn_whole_by(layout)
     if module is not None:
         return module.draw(layout, rows=rows, seed=seed, truth=truth).probabilities
-    drawn, rng = draw_truth(layout, seed)
+    drawn, rng = draw_truth(layout, seed, truth)
     return np.concatenate([block.probabilities for block in draw_blocks(drawn, rows, rng)])
 
 
@@ -416,7 +430,7 @@ def write(layout: str, path: Path, *, rows: int, seed: int, truth: str | None = 
             drawn_whole = module.draw(layout, rows=rows, seed=seed, truth=truth)
             labels, probabilities = write_log(drawn_whole, path, partial)
         else:
-            drawn, rng = draw_truth(layout, seed)
+            drawn, rng = draw_truth(layout, seed, truth)
             labels, probabilities = write_rows(drawn, partial, rows, rng)
         info = SampleInfo(layout, rows, seed, truth, *_scores(labels, probabilities))
         with replacing(SampleInfo.path(path)) as partial_info:
