@@ -5,7 +5,7 @@ A cell that is blank or one of `data.format.null_values` is null, quoted or not.
 
 import functools
 import itertools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,31 +14,45 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from rectrain.config import FormatConfig
+from rectrain.data.bad_rows import BadRows
 from rectrain.data.blocks import Block
 from rectrain.data.readers import rows
 from rectrain.data.readers.checks import bad_cell, check_columns, first_failure, no_rows, numbers, stripped
 from rectrain.data.readers.rows import Chunk, Dialect, Row
 from rectrain.errors import InputError
 
+_Part = dict[str, pa.Array]  # columns as a block holds them
+
 
 def read(
-    path: Path, columns: dict[str, str], format: FormatConfig, *, advance: Callable[[int], object] | None = None
+    path: Path,
+    columns: dict[str, str],
+    format: FormatConfig,
+    *,
+    advance: Callable[[int], object] | None = None,
+    bad_rows: BadRows | None = None,
 ) -> Iterator[Block]:
     """The rows of one file in blocks.
 
     Args:
         columns: name -> "text", "number" or "list"; a list comes as text, for the caller to split.
         advance: called with the number of raw (compressed) bytes consumed since its last call.
+        bad_rows: takes the rows that do not parse, in their order, which are then left out; they may come as long
+            before the good rows around them as a chunk is large.  None: the first one is an error.
     Raises:
         InputError: names the file, the line at fault and the key.
     """
     table = _Table(path, format)
-    locate = functools.partial(describe_row, format=format)
     first_row = 0
-    for chunk, cells in table.chunks(columns, advance):
-        for part in table.blocks(chunk, cells, columns):
-            yield Block(part, len(next(iter(part.values()))), path, first_row, locate)
-            first_row += len(next(iter(part.values())))
+    for chunk, parts, kept in table.parts(columns, advance, bad_rows):
+        if bad_rows is None:
+            locate = functools.partial(describe_row, format=format)
+        else:  # counting rows once more would take knowing which of them were bad
+            locate = functools.partial(_describe_row_of_chunk, table, chunk, kept, first_row)
+        for part in parts:
+            num_rows = len(next(iter(part.values())))
+            yield Block(part, num_rows, path, first_row, locate)
+            first_row += num_rows
 
 
 def column_names(path: Path, format: FormatConfig) -> list[str]:
@@ -61,6 +75,14 @@ def describe_row(path: Path, row: int, *, format: FormatConfig) -> str:
     raise AssertionError(f"{path} does not have so many rows")
 
 
+def _describe_row_of_chunk(
+    table: "_Table", chunk: Chunk, kept: np.ndarray | None, first_row: int, path: Path, row: int
+) -> str:
+    """As `describe_row`, of a row of the chunk. kept: which of its rows were good; first_row: the first of these."""
+    index = row - first_row
+    return rows.place(path, table.row(chunk, index if kept is None else int(kept[index])))
+
+
 class _Table:
     """A file, its dialect and the names of its columns."""
 
@@ -71,6 +93,25 @@ class _Table:
         self.null_values = ["", *format.null_values]
         self.names = self._header_names() if format.columns is None else format.columns
         check_columns(path, self.names, ())
+
+    def parts(
+        self, kinds: dict[str, str], advance, bad_rows: BadRows | None
+    ) -> Iterator[tuple[Chunk, Iterable[_Part], np.ndarray | None]]:
+        """(chunk, its rows, which of its rows these are; None: all)."""
+        if bad_rows is None:
+            yield from ((chunk, self.blocks(chunk, cells, kinds), None) for chunk, cells in self.chunks(kinds, advance))
+            return
+        check_columns(self.path, self.names, kinds)
+        empty, num_bad = True, bad_rows.count
+        for chunk in self._data(advance, lambda row, why: bad_rows.add(self.path, row.line, row.data, why)):
+            parts, kept = self._all_good(chunk, kinds), None
+            if parts is None:
+                parts, kept = self._leave_out_bad(chunk, kinds, bad_rows)
+            if parts:
+                empty = False
+                yield chunk, parts, kept
+        if empty and bad_rows.count == num_bad:
+            raise self._no_rows()
 
     def chunks(self, kinds: dict[str, str], advance=None) -> Iterator[tuple[Chunk, pa.Table]]:
         """The columns of `kinds`, null where missing: as `convert` gives them, or as binary cells for it to convert."""
@@ -84,12 +125,52 @@ class _Table:
         if empty:
             raise self._no_rows()
 
+    def _all_good(self, chunk: Chunk, kinds: dict[str, str]) -> list[_Part] | None:
+        """None where a row of the chunk is bad."""
+        cells = self._typed_cells(chunk, kinds)
+        if cells is not None:
+            return _in_pieces(cells)
+        try:
+            cells = self._parse(chunk.data, {name: pa.binary() for name in kinds})
+            part = {name: self._convert(cells[name].combine_chunks(), kind) for name, kind in kinds.items()}
+        except pa.ArrowInvalid:
+            return None
+        return [part] if cells.num_rows else []
+
+    def _leave_out_bad(self, chunk: Chunk, kinds: dict[str, str], bad_rows: BadRows) -> tuple[list[_Part], np.ndarray]:
+        """The good rows of a chunk, and which these are; the others go to bad_rows. Looks at each row in Python."""
+        quotes = self.dialect.has_quotes(chunk.data)
+        found = list(self.dialect.rows(chunk))
+        shapes = ((index, self._fault_of_shape(row, quotes)) for index, row in enumerate(found))
+        faults = {index: fault for index, fault in shapes if fault is not None}
+        kept = np.array([index for index in range(len(found)) if index not in faults], np.int64)
+        parts: list[_Part] = []
+        if kept.size:
+            data = b"".join([found[index].data + b"\n" for index in kept])
+            cells = self._parse(data, {name: pa.binary() for name in kinds}, quotes)
+            for name, kind in kinds.items():
+                column = cells[name].combine_chunks()
+                for index in _failures(column, functools.partial(self._convert, kind=kind)):
+                    faults.setdefault(int(kept[index]), _fault_of_cell(name, column[index].as_py()))
+            good = ~np.isin(kept, list(faults))
+            kept, cells = kept[good], cells.filter(pa.array(good))
+            parts = [{name: self._convert(cells[name].combine_chunks(), kind) for name, kind in kinds.items()}]
+        for index in sorted(faults):
+            bad_rows.add(self.path, found[index].line, found[index].data, faults[index])
+        return parts if kept.size else [], kept
+
+    def _fault_of_shape(self, row: Row, quotes: bool) -> str | None:
+        if rows.is_too_long(row) and not quotes:  # with quotes in its chunk Arrow would have read it
+            return rows.longer()
+        received, expected = self.dialect.num_cells(row.data), len(self.names)
+        return None if received == expected else f"{received} columns; expected {expected}"
+
     def _cells(self, chunk: Chunk, kinds: dict[str, str]) -> pa.Table:
         typed = self._typed_cells(chunk, kinds)
         if typed is not None:
             return typed
         try:
-            return self._parse(chunk, {name: pa.binary() for name in kinds})
+            return self._parse(chunk.data, {name: pa.binary() for name in kinds})
         except pa.ArrowInvalid as error:
             raise self._explain(chunk) from error
 
@@ -99,7 +180,7 @@ class _Table:
             return None
         types = {name: pa.float64() if kind == "number" else pa.string() for name, kind in kinds.items()}
         try:
-            cells = self._parse(chunk, types)
+            cells = self._parse(chunk.data, types)
         except pa.ArrowInvalid:
             return None
         is_finite = (
@@ -107,8 +188,9 @@ class _Table:
         )
         return cells if all(is_finite) else None
 
-    def _parse(self, chunk: Chunk, types: dict[str, pa.DataType]) -> pa.Table:
-        return _parse(chunk.data, self.names, types, self.null_values, self.dialect)
+    def _parse(self, data: bytes, types: dict[str, pa.DataType], quotes: bool | None = None) -> pa.Table:
+        quotes = self.dialect.has_quotes(data) if quotes is None else quotes
+        return _parse(data, self.names, types, self.null_values, self.dialect, quotes)
 
     def count_rows(self) -> int:
         num_rows = 0
@@ -124,10 +206,10 @@ class _Table:
     def _no_rows(self) -> InputError:
         return no_rows(self.path, "only a header" if self.header else "only blank lines")
 
-    def blocks(self, chunk: Chunk, cells: pa.Table, kinds: dict[str, str]) -> Iterator[dict[str, pa.Array]]:
-        """Columns as blocks hold them; typed cells stay in the pieces that Arrow parsed, as joining them is a copy."""
+    def blocks(self, chunk: Chunk, cells: pa.Table, kinds: dict[str, str]) -> Iterator[_Part]:
+        """Columns as blocks hold them."""
         if cells.column(0).type != pa.binary():
-            yield from (dict(zip(cells.column_names, piece.columns, strict=True)) for piece in cells.to_batches())
+            yield from _in_pieces(cells)
         else:
             yield {name: self.convert(chunk, cells, name, kind) for name, kind in kinds.items()}
 
@@ -162,14 +244,15 @@ class _Table:
         except UnicodeDecodeError as error:
             raise self._not_utf8(row, error.start) from error
         places = [str(i) for i in range(self.dialect.num_cells(row.data))]
-        cells = _parse(row.data, places, {place: pa.binary() for place in places}, [], self.dialect)
+        quotes = self.dialect.has_quotes(row.data)
+        cells = _parse(row.data, places, {place: pa.binary() for place in places}, [], self.dialect, quotes)
         names = [cells[place][0].as_py().decode() for place in places]
         return [name.strip(" \t") for name in names] if self.dialect.strip else names
 
-    def _data(self, advance) -> Iterator[Chunk]:
+    def _data(self, advance, drop=None) -> Iterator[Chunk]:
         """The chunks without the header."""
         skip = self.header
-        for chunk in rows.chunks(self.path, self.dialect, advance):
+        for chunk in rows.chunks(self.path, self.dialect, advance, drop):
             if skip:
                 chunk, skip = self._behind(chunk, self.row(chunk, 0)), False
             if chunk.data:
@@ -211,6 +294,32 @@ class _Table:
         )
 
 
+def _in_pieces(cells: pa.Table) -> list[_Part]:
+    """Typed cells as Arrow parsed them: joining the pieces is a copy."""
+    return [dict(zip(cells.column_names, piece.columns, strict=True)) for piece in cells.to_batches()]
+
+
+def _failures(cells: pa.Array, convert: Callable[[pa.Array], pa.Array], start: int = 0) -> list[int]:
+    """Index, counted from `start`, of each cell at which `convert` raises ArrowInvalid; fast where these are few."""
+    try:
+        convert(cells)
+    except pa.ArrowInvalid:
+        middle = len(cells) // 2
+        if middle == 0:
+            return [start]
+        halves = (cells[:middle], start), (cells[middle:], start + middle)
+        return [index for half, first in halves for index in _failures(half, convert, first)]
+    return []
+
+
+def _fault_of_cell(name: str, cell: bytes) -> str:
+    try:
+        text = cell.decode()
+    except UnicodeDecodeError as error:
+        return f"column {name!r}: byte {error.start + 1} of the cell, 0x{cell[error.start]:02x}, is not UTF-8"
+    return f"column {name!r} holds {text[:60]!r}; expected a finite number"
+
+
 def _count_filled_lines(data: bytes) -> int:
     """Lines that are not blank, of text that has no line end but LF."""
     ends = np.flatnonzero(np.frombuffer(data, np.uint8) == ord("\n"))
@@ -218,13 +327,13 @@ def _count_filled_lines(data: bytes) -> int:
 
 
 def _parse(
-    data: bytes, names: list[str], types: dict[str, pa.DataType], null_values: list[str], dialect: Dialect
+    data: bytes, names: list[str], types: dict[str, pa.DataType], null_values: list[str], dialect: Dialect, quotes: bool
 ) -> pa.Table:
     """Arrow's parser in its threads. All it can refuse of binary columns is the shape of a row.
 
-    With quotes the data are one block: Arrow drops the LF of a quoted CRLF that falls between two blocks.
+    With quotes the data are one block, in which a row may be of any length: Arrow drops the LF of a quoted CRLF that
+    falls between two blocks.
     """
-    quotes = dialect.has_quotes(data)
     if data.startswith(rows.BOM):  # not that of the file: Arrow drops one at the start of what it is given
         data = b"\n" + data
     return pa.csv.read_csv(

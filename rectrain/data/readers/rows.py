@@ -5,6 +5,7 @@ ends; blank lines are no rows. A quote has a meaning only at the start of a cell
 """
 
 import gzip
+import itertools
 import re
 import zlib
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ LINE_BYTES = CHUNK_BYTES // 2  # longest row; Arrow parses blocks of this size i
 BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
 _CONTENT = re.compile(rb"[^\r\n]")  # anything but blank lines
+_LINE_END = re.compile(rb"\r\n|\n|\r(?=[^\n])")  # no CR that is the last byte: half a line end?
 _NO_TEXT = {  # first bytes -> what the file is, what to do
     b"PK\x03\x04": "a zip archive; unpack it first",
     b"PAR1\x15": "a parquet file; set data.format.reader=parquet",
@@ -77,15 +79,16 @@ class Dialect:
         return max(data.rfind(b"\n", 0, stop), data.rfind(b"\r", 0, stop)) + 1
 
     def rows(self, chunk: Chunk) -> Iterator[Row]:
-        """One after another; slow: for headers and error messages."""
-        line = chunk.line
+        """One after another; slow: for headers and rows at fault."""
+        line, quotes = chunk.line, self.has_quotes(chunk.data)
         for match in self._row.finditer(chunk.data):
             if match[1]:
                 yield Row(line, match[1], match.end())
-            line += count_lines(match[0])
+            line += count_lines(match[0]) if quotes else 1
 
     def num_cells(self, row: bytes) -> int:
-        return self._quoted_cell.sub(b"", row).count(self.delimiter.encode()) + 1
+        outside_quotes = self._quoted_cell.sub(b"", row) if self.has_quotes(row) else row
+        return outside_quotes.count(self.delimiter.encode()) + 1
 
 
 def _check(format: FormatConfig):
@@ -127,34 +130,69 @@ def is_too_long(row: Row) -> bool:
     return len(row.data) + 2 > LINE_BYTES  # 2: CRLF
 
 
+def longer() -> str:
+    return f"longer than {LINE_BYTES:,} bytes"
+
+
 def too_long(path: Path, row: Row) -> InputError:
     return InputError(
-        f"{place(path, row)}... is longer than {LINE_BYTES:,} bytes. Expected rows that end at a line end; "
+        f"{place(path, row)}... is {longer()}. Expected rows that end at a line end; "
         "is data.format.quote right (null: quotes are ordinary characters), and is this a text file?"
     )
 
 
-def chunks(path: Path, dialect: Dialect, advance: Callable[[int], object] | None = None) -> Iterator[Chunk]:
+def chunks(
+    path: Path,
+    dialect: Dialect,
+    advance: Callable[[int], object] | None = None,
+    drop: Callable[[Row, str], object] | None = None,
+) -> Iterator[Chunk]:
     """The file in chunks of whole rows, in bounded memory.
 
     Args:
         advance: called with the number of raw (compressed) bytes consumed since its last call.
+        drop: takes a row without end and what is wrong with it, in place of an error; where a quote is never closed the
+            row is the line that opens it, and reading goes on behind that.
     Raises:
         InputError: a file that cannot be read or decompressed, a row without end.
     """
+    pieces = itertools.chain(_pieces(path, advance or (lambda n: None)), [b""])  # b"": the file has ended
     rest, line = b"", 1
-    for piece in _pieces(path, advance or (lambda n: None)):
+    for piece in pieces:
         whole, rest = _cut(dialect, rest, piece)
         if _CONTENT.search(whole):
             yield Chunk(whole, line)
         line += count_lines(whole)
-        if len(rest) > CHUNK_BYTES:
-            raise too_long(path, Row(line, rest, len(rest)))
-    if rest:
-        raise InputError(
-            f"{place(path, Row(line, rest, len(rest)))} opens a quote that is never closed. Expected a closing "
-            f"{dialect.quote}; mend the line, or set data.format.quote=null if quotes are ordinary characters."
-        )
+        while len(rest) > (CHUNK_BYTES if piece else 0):
+            if drop is None:
+                row = Row(line, rest, len(rest))
+                raise too_long(path, row) if piece else _never_closed(path, row, dialect)
+            opens_quote = _LINE_END.search(rest) is not None
+            first_line, rest = _first_line(rest, pieces)
+            never_closed = "a quote that is never closed" if not piece else f"a quote open for {CHUNK_BYTES:,} bytes"
+            drop(Row(line, first_line, len(first_line)), never_closed if opens_quote else longer())
+            line += 1
+            whole, rest = _cut(dialect, b"", rest)
+            if _CONTENT.search(whole):
+                yield Chunk(whole, line)
+            line += count_lines(whole)
+
+
+def _never_closed(path: Path, row: Row, dialect: Dialect) -> InputError:
+    return InputError(
+        f"{place(path, row)} opens a quote that is never closed. Expected a closing "
+        f"{dialect.quote}; mend the line, or set data.format.quote=null if quotes are ordinary characters."
+    )
+
+
+def _first_line(data: bytes, pieces: Iterator[bytes]) -> tuple[bytes, bytes]:
+    """(the first line, what comes behind its end); of a line that goes on in later pieces the start alone."""
+    end = _LINE_END.search(data)
+    line = data[: end.start()] if end else data
+    while end is None:
+        data = data[-1:] + next(pieces)  # the last piece is a line end; a CR may be half of one
+        end = _LINE_END.search(data)
+    return line, data[end.end() :]
 
 
 def _cut(dialect: Dialect, rest: bytes, piece: bytes) -> tuple[bytes, bytes]:
