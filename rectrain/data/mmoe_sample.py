@@ -22,8 +22,8 @@ import numpy as np
 
 from rectrain.data.behaviour_sample import DrawnLog, LogLayout, to_csv
 
-NUM_FEATURES = 20
-NUM_SINES = 8
+NUM_FEATURES = 16
+NUM_SINES = 5
 LENGTH = 1.0
 NOISE = 0.1  # standard deviation
 CORRELATIONS = {"p1": 1.0, "p0.9": 0.9, "p0.5": 0.5}  # by truth
