@@ -1,8 +1,10 @@
 """Rows that do not parse and are left out: every good row still comes, and every bad one is written down."""
 
 import gzip
+import io
 import json
 import random
+from pathlib import Path
 
 import pytest
 
@@ -234,3 +236,14 @@ def test_a_run_that_goes_on_counts_from_where_it_was(tmp_path):
     bad.add(tmp_path / "b", 2, b"z", "odd")
     assert bad.count == 1_001
     assert [entry["line"] for entry in entries(quarantine)] == [1, 1]
+
+
+def test_bad_rows_of_standard_input(tmp_path, monkeypatch):
+    content = b"".join(good(number)[0] + b"\n" for number in range(100)) + b"0\t1\n" + good(100)[0]
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    bad = BadRows(1, tmp_path / "bad_rows.jsonl")
+    blocks = list(csv.read(Path("-"), KINDS, TSV, bad_rows=bad))
+    assert sum(block.num_rows for block in blocks) == 101
+    assert blocks[-1].place(blocks[-1].num_rows - 1) == "standard input, line 102: '0\\t100\\tc100'"
+    (entry,) = entries(tmp_path / "bad_rows.jsonl")
+    assert (entry["file"], entry["line"]) == ("standard input", 101)

@@ -5,6 +5,8 @@ import gzip
 import io
 import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -236,6 +238,108 @@ def test_places_in_parquet_count_rows_from_1(tmp_path, small_blocks):
     blocks = list(parquet.read(path, {"x": "text"}, PARQUET, advance=consumed.append))
     assert (len(blocks), blocks[1].place(2)) == (2, f"{path}, row 10")
     assert sum(consumed) == path.stat().st_size
+
+
+class Pipe(io.RawIOBase):
+    """Standard input that gives a few bytes at a time and cannot seek."""
+
+    def __init__(self, data, size):
+        self._data, self._size = data, size
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        piece = self._data[: min(self._size, len(buffer))]
+        self._data = self._data[len(piece) :]
+        buffer[: len(piece)] = piece
+        return len(piece)
+
+
+@pytest.fixture
+def standard_input(monkeypatch):
+    def give(content, size=1000):
+        data = content.encode() if isinstance(content, str) else content
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(Pipe(data, size))))
+
+    return give
+
+
+STDIN = Path("-")
+
+
+def in_two_members(data):
+    return gzip.compress(data[:1000]) + gzip.compress(data[1000:])
+
+
+@pytest.mark.parametrize("compress", [bytes, gzip.compress, in_two_members])
+@pytest.mark.parametrize("size", [1, 3, 100_000])
+def test_standard_input_reads_as_a_file_does(standard_input, small_blocks, compress, size):
+    data = compress(b"\xef\xbb\xbf" + b"".join(f"{i % 2}\t{i}\tc{i}\n".encode() for i in range(300)))
+    standard_input(data, size)
+    consumed, rows_read = [], []
+    for block in csv.read(STDIN, KINDS, TSV, advance=consumed.append):
+        assert (block.path, block.first_row) == (STDIN, len(rows_read))
+        rows_read += zip(*(block.columns[name].to_pylist() for name in KINDS), strict=True)
+        last = len(rows_read)
+        assert (
+            block.place(block.num_rows - 1)
+            == f"standard input, line {last}: '{(last - 1) % 2}\\t{last - 1}\\tc{last - 1}'"
+        )
+    assert rows_read == [(i % 2, i, f"c{i}") for i in range(300)]
+    assert sum(consumed) == len(data)
+    assert not sys.stdin.buffer.closed
+    assert csv.column_names(STDIN, TSV) == ["label", "I1", "C1"]
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "standard input: the file is empty (0 bytes)"),
+        (b"\n\n", "standard input: the file is empty (only blank lines)"),
+        (b"1\t5\ta\n1\tx\tb\n", "standard input, line 2: '1\\tx\\tb': column 'I1' holds 'x'"),
+        (b"1\t5\ta\n1\t5\n", "standard input, line 2: '1\\t5' has 2 columns"),
+        (b"1\t5\t\xe9", "standard input, line 1: "),
+        (b"PAR1\x15\x04", "standard input: expected delimited text, plain or gzipped; this is a parquet file"),
+        (gzip.compress(b"1\t5\ta\n" * 999)[:-9], "standard input: the gzip data are cut short or damaged"),
+    ],
+)
+def test_faults_of_standard_input_name_it(standard_input, content, said):
+    standard_input(content)
+    with pytest.raises(InputError) as error:
+        list(csv.read(STDIN, KINDS, TSV))
+    assert str(error.value).startswith(said)
+
+
+def test_columns_that_standard_input_lacks_are_named(standard_input):
+    standard_input("1\t5\ta\n")
+    with pytest.raises(InputError, match=r"^standard input: no column 'C2'"):
+        list(csv.read(STDIN, {"C2": "text"}, TSV))
+
+
+def test_standard_input_that_is_closed_or_cannot_be_read(standard_input, monkeypatch):
+    monkeypatch.setattr("sys.stdin", None)
+    with pytest.raises(InputError, match=r"standard input is closed.*data\.files"):
+        list(csv.read(STDIN, KINDS, TSV))
+
+    def fail(*_):
+        raise OSError(5, "Input/output error")
+
+    standard_input(GOOD)
+    monkeypatch.setattr(Pipe, "readinto", fail)
+    with pytest.raises(InputError, match=r"standard input: cannot be read \(Input/output error\)"):
+        list(csv.read(STDIN, KINDS, TSV))
+
+
+def test_standard_input_of_a_process(tmp_path):
+    code = (
+        "from pathlib import Path\nfrom rectrain.config import FormatConfig\nfrom rectrain.data.readers import csv\n"
+        "format = FormatConfig(reader='csv', header=False, columns=['x'])\n"
+        "print(sum(block.num_rows for block in csv.read(Path('-'), {'x': 'text'}, format)))"
+    )
+    data = gzip.compress(b"a\n" * 100_000)
+    done = subprocess.run([sys.executable, "-c", code], input=data, check=True, capture_output=True)
+    assert done.stdout.strip() == b"100000"
 
 
 # Faults: after 41 good rows, in the second block of 512 bytes.

@@ -263,3 +263,35 @@ def test_faults_of_files_of_each_split():
     assert "a.csv is named twice, by data.split.files.train (a.csv) and by data.split.files.test (*.csv)" in message(
         split_files={"train": "a.csv", "test": "*.csv"}
     )
+
+
+HEADERLESS = FormatConfig(reader="csv", header=False, columns=["x"])
+
+
+@pytest.mark.parametrize("files", ["-", ["-"]])
+def test_standard_input_where_it_may_be_read(files):
+    touch("-")  # no file is meant
+    sources = find_files(config(files=files, format=HEADERLESS), standard_input=True)
+    assert (sources.kind, sources.files, sources.sample) == ("files", {"all": [Path("-")]}, None)
+    with pytest.raises(InputError, match=r"data\.format\.header=true, but standard input .* read only once.*columns"):
+        find_files(config(files=files), standard_input=True)
+    with pytest.raises(InputError, match=r"data\.format\.reader=parquet.* Set data\.format\.reader=csv"):
+        find_files(config(files=files, format=FormatConfig(reader="parquet")), standard_input=True)
+
+
+def test_standard_input_is_refused_where_files_are_read_twice_or_beside_others():
+    touch("a.csv", "-")
+    said = message(files="-", format=HEADERLESS)
+    assert said.startswith("data.files=['-']: standard input can be read only once; `rectrain online` reads it")
+    assert "data.split.files.train=['-']: standard input" in message(split_files={"train": "-"})
+    with pytest.raises(InputError, match=r"data\.files=- stands alone"):
+        find_files(config(files=["a.csv", "-"], format=HEADERLESS), standard_input=True)
+    with pytest.raises(InputError, match=r"data\.files=- stands alone"):
+        find_files(config(split_files={"train": "-"}, format=HEADERLESS), standard_input=True)
+
+
+def test_a_file_called_dash_goes_by_its_whole_path(here):
+    touch("-")
+    for files in ("./-", "?", str(here / "-")):
+        assert found(files=files) == {"all": [str(here / "-")]}
+    assert found(folder=".", patterns=["*"]) == {"all": [str(here / "-")]}

@@ -11,10 +11,12 @@ from typing import Literal
 from rectrain.config import DataConfig, SampleConfig
 from rectrain.data import sample
 from rectrain.data.readers.checks import check_file
+from rectrain.data.readers.rows import STANDARD_INPUT
 from rectrain.data.sample import SampleInfo
 from rectrain.errors import InputError, did_you_mean
 
 _SPLITS = ("train", "valid", "test")
+_DASH = str(STANDARD_INPUT)
 
 
 @dataclass(frozen=True)
@@ -26,9 +28,11 @@ class Sources:
     sample: SampleInfo | None
 
 
-def find_files(data: DataConfig) -> Sources:
+def find_files(data: DataConfig, *, standard_input: bool = False) -> Sources:
     """The files of a data set; writes the built-in sample if that is what is read, and not there yet.
 
+    Args:
+        standard_input: data.files=- is allowed: the caller reads files only once.
     Raises:
         InputError: a file that is named and missing, empty, unreadable or named twice; no files and no sample; keys
             that contradict each other.
@@ -38,6 +42,9 @@ def find_files(data: DataConfig) -> Sources:
         return _sample(data)
     if data.split.by == "files":
         return Sources("files", _files_by_split(data), None)
+    if standard_input and data.files in (_DASH, [_DASH]):
+        _check_standard_input(data)
+        return Sources("files", {"all": [STANDARD_INPUT]}, None)
     if data.files is not None:
         return Sources("files", {"all": _named(data.files, "data.files", data.patterns, {})}, None)
     found = [] if data.folder is None else _in_folder(os.path.expanduser(data.folder), "data.folder", data.patterns)
@@ -48,6 +55,20 @@ def find_files(data: DataConfig) -> Sources:
     if data.source == "files" or data.sample is None:
         raise _no_files(data)
     return _sample(data)
+
+
+def _check_standard_input(data: DataConfig):
+    if data.format.reader != "csv":
+        raise InputError(
+            f"data.files=-: standard input is read as delimited text, but data.format.reader={data.format.reader}. "
+            "Set data.format.reader=csv, or name files with data.files."
+        )
+    if data.format.header:
+        raise InputError(
+            "data.files=-: data.format.header=true, but standard input can be read only once, and a header is read "
+            "before the rows. Pass the rows alone (tail -n +2), set data.format.header=false, and name the columns "
+            "with data.format.columns."
+        )
 
 
 def _refuse_files(data: DataConfig):
@@ -138,6 +159,11 @@ def _named(entries: str | list[str], key: str, patterns: list[str], seen: dict[s
     entries = [entries] if isinstance(entries, str) else entries
     if not entries or not all(entry.strip() for entry in entries):
         raise InputError(f"{key}={entries}: names no file; expected paths, globs or folders.")
+    if _DASH in entries:
+        raise InputError(
+            f"{key}={entries}: standard input can be read only once; `rectrain online` reads it, where data.files=- "
+            "stands alone. Name files here: write standard input to one first, and call a file of that name ./-."
+        )
     found = [(entry, path) for entry in entries for path in _matches(entry, key, patterns)]
     for entry, path in found:
         check_file(path, key)
@@ -153,18 +179,25 @@ def _matches(entry: str, key: str, patterns: list[str]) -> list[Path]:
     if os.path.isdir(path):
         found = _in_folder(path, key, patterns)
     elif os.path.exists(path):
-        found = [Path(path)]
+        found = [_on_disk(path)]
     else:
-        found = sorted(Path(match) for match in glob.glob(path, recursive=True) if not os.path.isdir(match))
+        found = sorted(_on_disk(match) for match in glob.glob(path, recursive=True) if not os.path.isdir(match))
     if not found:
         raise _no_match(entry, key, patterns)
     return found
 
 
+def _on_disk(path: str) -> Path:
+    """A file called - by its whole path, as alone it means standard input."""
+    return Path(_absolute(path)) if Path(path) == STANDARD_INPUT else Path(path)
+
+
 def _in_folder(folder: str, key: str, patterns: list[str]) -> list[Path]:
     """Its files of data, sorted, without hidden ones; none where there is no such folder."""
     try:
-        paths = [Path(folder, name) for name in sorted(os.listdir(folder)) if _is_data(name, patterns)]
+        paths = [
+            _on_disk(os.path.join(folder, name)) for name in sorted(os.listdir(folder)) if _is_data(name, patterns)
+        ]
     except FileNotFoundError:
         return []
     except OSError as error:

@@ -45,9 +45,9 @@ def read(
     table = _Table(path, format)
     first_row = 0
     for chunk, parts, kept in table.parts(columns, advance, bad_rows):
-        if bad_rows is None:
+        if bad_rows is None and path != rows.STANDARD_INPUT:
             locate = functools.partial(describe_row, format=format)
-        else:  # counting rows once more would take knowing which of them were bad
+        else:  # its rows cannot be counted once more, or not without telling again which of them are bad
             locate = functools.partial(_describe_row_of_chunk, table, chunk, kept, first_row)
         for part in parts:
             num_rows = len(next(iter(part.values())))
@@ -88,11 +88,12 @@ class _Table:
 
     def __init__(self, path: Path, format: FormatConfig):
         self.path = path
+        self.name = rows.shown(path)
         self.dialect = Dialect(format)
         self.header = format.header
         self.null_values = ["", *format.null_values]
         self.names = self._header_names() if format.columns is None else format.columns
-        check_columns(path, self.names, ())
+        check_columns(self.name, self.names, ())
 
     def parts(
         self, kinds: dict[str, str], advance, bad_rows: BadRows | None
@@ -101,9 +102,9 @@ class _Table:
         if bad_rows is None:
             yield from ((chunk, self.blocks(chunk, cells, kinds), None) for chunk, cells in self.chunks(kinds, advance))
             return
-        check_columns(self.path, self.names, kinds)
+        check_columns(self.name, self.names, kinds)
         empty, num_bad = True, bad_rows.count
-        for chunk in self._data(advance, lambda row, why: bad_rows.add(self.path, row.line, row.data, why)):
+        for chunk in self._data(advance, lambda row, why: bad_rows.add(self.name, row.line, row.data, why)):
             parts, kept = self._all_good(chunk, kinds), None
             if parts is None:
                 parts, kept = self._leave_out_bad(chunk, kinds, bad_rows)
@@ -115,7 +116,7 @@ class _Table:
 
     def chunks(self, kinds: dict[str, str], advance=None) -> Iterator[tuple[Chunk, pa.Table]]:
         """The columns of `kinds`, null where missing: as `convert` gives them, or as binary cells for it to convert."""
-        check_columns(self.path, self.names, kinds)
+        check_columns(self.name, self.names, kinds)
         empty = True
         for chunk in self._data(advance):
             cells = self._cells(chunk, kinds)
@@ -156,7 +157,7 @@ class _Table:
             kept, cells = kept[good], cells.filter(pa.array(good))
             parts = [{name: self._convert(cells[name].combine_chunks(), kind) for name, kind in kinds.items()}]
         for index in sorted(faults):
-            bad_rows.add(self.path, found[index].line, found[index].data, faults[index])
+            bad_rows.add(self.name, found[index].line, found[index].data, faults[index])
         return parts if kept.size else [], kept
 
     def _fault_of_shape(self, row: Row, quotes: bool) -> str | None:
@@ -204,7 +205,7 @@ class _Table:
         return num_rows
 
     def _no_rows(self) -> InputError:
-        return no_rows(self.path, "only a header" if self.header else "only blank lines")
+        return no_rows(self.name, "only a header" if self.header else "only blank lines")
 
     def blocks(self, chunk: Chunk, cells: pa.Table, kinds: dict[str, str]) -> Iterator[_Part]:
         """Columns as blocks hold them."""
@@ -235,7 +236,7 @@ class _Table:
     def _header_names(self) -> list[str]:
         chunk = next(rows.chunks(self.path, self.dialect), None)
         if chunk is None:
-            raise no_rows(self.path, "only blank lines")
+            raise no_rows(self.name, "only blank lines")
         row = self.row(chunk, 0)
         if rows.is_too_long(row):
             raise rows.too_long(self.path, row)

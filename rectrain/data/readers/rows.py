@@ -7,17 +7,20 @@ ends; blank lines are no rows. A quote has a meaning only at the start of a cell
 import gzip
 import itertools
 import re
+import sys
 import zlib
 from collections.abc import Callable, Iterator
-from io import BufferedIOBase, BufferedReader, FileIO
+from io import BufferedIOBase, BufferedReader, RawIOBase
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
 from rectrain.config import FormatConfig
-from rectrain.data.readers.checks import check_file, unreadable
+from rectrain.data.readers.checks import check_file, no_rows, unreadable
 from rectrain.errors import InputError
+
+STANDARD_INPUT = Path("-")  # can be read only once
 
 CHUNK_BYTES = 16 << 20  # read at a time, after decompression
 LINE_BYTES = CHUNK_BYTES // 2  # longest row; Arrow parses blocks of this size in parallel
@@ -120,10 +123,15 @@ def count_lines(data: bytes) -> int:
     return data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n")
 
 
+def shown(path: Path) -> Path:
+    """A path as messages name it."""
+    return Path("standard input") if path == STANDARD_INPUT else path
+
+
 def place(path: Path, row: Row) -> str:
     """Where a row stands and how it starts, as a person finds it."""
     start = row.data[:240].decode("utf-8", "replace")[:60]
-    return f"{path}, line {row.line}: {start!r}"
+    return f"{shown(path)}, line {row.line}: {start!r}"
 
 
 def is_too_long(row: Row) -> bool:
@@ -207,8 +215,7 @@ def _cut(dialect: Dialect, rest: bytes, piece: bytes) -> tuple[bytes, bytes]:
 
 def _pieces(path: Path, advance) -> Iterator[bytes]:
     """The text CHUNK_BYTES at a time, without byte order mark; then a line end, which the last line may lack."""
-    check_file(path)
-    with open(path, "rb", buffering=0) as raw:
+    with _open(path) as raw:
         stream = _decompress(path, raw)
         piece = _read(path, stream, raw, advance).removeprefix(BOM)
         while piece:
@@ -217,12 +224,57 @@ def _pieces(path: Path, advance) -> Iterator[bytes]:
     yield b"\n"
 
 
-def _decompress(path: Path, raw: FileIO) -> BufferedIOBase:
+def _open(path: Path) -> RawIOBase:
+    if path == STANDARD_INPUT:
+        return _StandardInput()
+    check_file(path)
+    return open(path, "rb", buffering=0)
+
+
+class _StandardInput(RawIOBase):
+    """Knows its first bytes and how many were read, which a pipe cannot be asked."""
+
+    def __init__(self):
+        name = shown(STANDARD_INPUT)
+        if sys.stdin is None:
+            raise InputError(f"{name} is closed. Expected text, as in < FILE; or name files with data.files.")
+        self._source = sys.stdin.buffer
+        try:
+            self.head = self._unread = self._source.read(8)
+        except OSError as error:
+            raise unreadable(name, error) from error
+        if not self.head:
+            raise no_rows(name, "0 bytes")
+        self._num_read = 0
+
+    def readable(self):
+        return True
+
+    def readinto(self, buffer):
+        data = self._unread[: len(buffer)] or self._source.read1(len(buffer))
+        self._unread = self._unread[len(data) :]
+        self._num_read += len(data)
+        buffer[: len(data)] = data
+        return len(data)
+
+    def tell(self):
+        return self._num_read
+
+
+def _head(raw: RawIOBase) -> bytes:
+    """The first bytes, which remain to be read."""
+    if isinstance(raw, _StandardInput):
+        return raw.head
     head = raw.read(8)
     raw.seek(0)
+    return head
+
+
+def _decompress(path: Path, raw: RawIOBase) -> BufferedIOBase:
+    head = _head(raw)
     for start, what in _NO_TEXT.items():
         if head.startswith(start):
-            raise InputError(f"{path}: expected delimited text, plain or gzipped; this is {what}.")
+            raise InputError(f"{shown(path)}: expected delimited text, plain or gzipped; this is {what}.")
     if head.startswith(_GZIP):
         return gzip.GzipFile(fileobj=raw)
     if path.suffix == ".gz":
@@ -230,16 +282,16 @@ def _decompress(path: Path, raw: FileIO) -> BufferedIOBase:
     return BufferedReader(raw)
 
 
-def _read(path: Path, stream: BufferedIOBase, raw: FileIO, advance) -> bytes:
+def _read(path: Path, stream: BufferedIOBase, raw: RawIOBase, advance) -> bytes:
     before = raw.tell()
     try:
         data = stream.read(CHUNK_BYTES)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(
-            f"{path}: the gzip data are cut short or damaged, at or before byte {raw.tell():,} ({error}). "
+            f"{shown(path)}: the gzip data are cut short or damaged, at or before byte {raw.tell():,} ({error}). "
             "Expected a whole file (gzip -t tells); fetch it again, or leave it out with data.files."
         ) from error
     except OSError as error:
-        raise unreadable(path, error) from error
+        raise unreadable(shown(path), error) from error
     advance(raw.tell() - before)
     return data
