@@ -11,11 +11,11 @@ import sys
 import traceback
 from pathlib import Path
 
-COMMANDS = ("train", "prepare", "evaluate", "compare", "bench")
+COMMANDS = ("train", "prepare", "online", "evaluate", "compare", "bench")
 
 
 def main():
-    """`rectrain [command] key=value ... [Hydra flags]`; exits with 0, 1, 2, 3 or 130."""
+    """`rectrain [command] key=value ... [Hydra flags]`; exits with 0, 1, 2, 3, 130 or 143."""
     os.environ["HYDRA_FULL_ERROR"] = "1"  # Hydra raises instead of printing and exiting with 1
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # What is imported stays: walking through it again and again, and once more at the end, takes a quarter of a second.
@@ -122,7 +122,7 @@ def _explain(error: Exception, run_dir) -> tuple[int, str]:
     """Exit code and message; a traceback where the fault is ours."""
     from omegaconf.errors import OmegaConfBaseException
 
-    from rectrain.errors import CANNOT_WRITE, GateError, InputError
+    from rectrain.errors import CANNOT_WRITE, GateError, InputError, StoppedError
     from rectrain.hydra_errors import explain_value
 
     if isinstance(error, InputError):
@@ -133,6 +133,8 @@ def _explain(error: Exception, run_dir) -> tuple[int, str]:
         return 2, _cannot_write(error, run_dir.path)
     if isinstance(error, GateError):
         return 3, str(error)
+    if isinstance(error, StoppedError):
+        return error.exit_code, str(error)
     return 1, traceback.format_exc()
 
 
@@ -141,6 +143,10 @@ def _run_command(command: str, raw, run_dir, config_yaml: str, typed: str):
         from rectrain.commands import prepare
 
         prepare.run(raw)
+    elif command == "online":
+        from rectrain.commands import online
+
+        online.run(raw, run_dir, config_yaml, typed)
     elif command == "evaluate":
         from rectrain.commands import evaluate
 

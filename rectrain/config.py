@@ -236,6 +236,7 @@ class DataConfig:
     cross_buckets: Count
     history: HistoryConfig | None
     negatives: NegativesConfig | None
+    max_bad_rows: Annotated[int, Range(0)]  # rectrain online: rows that do not parse and are skipped; one more stops it
     drop_inconsistent: list[list[str]]  # [[click, conversion]]: rows with a conversion and no click are left out
     split: SplitConfig
     sample: SampleConfig | None
@@ -367,6 +368,36 @@ class BenchConfig:
     strategy: StrategyConfig
     bench: StepBenchConfig
     output: str | None
+
+
+@dataclass(frozen=True)
+class StreamConfig:
+    """How `rectrain online` reads and learns."""
+
+    source: Literal["raw", "prepared"]
+    batch_size: Count  # 1: row by row
+    bits: Annotated[int, Range(4, 30)]  # raw: 2^bits rows of one hashed table
+    min_count: Annotated[int, Range(1, 255)]  # row by row: occurrence from which on a value has a weight
+    filter_bits: Annotated[int, Range(4, 32)]  # 2^filter_bits bytes of counters, where min_count > 1
+    window: Count | None  # rows between lines of the table; null: from 1,000 on each twice as far
+    save_every_s: NotNegative
+    watch_s: NotNegative | None  # raw: further files are looked for until none came for that long; null: never
+
+    def __post_init__(self):
+        if self.source == "prepared" and self.watch_s is not None:
+            raise InputError("online.watch_s looks for raw files; set online.source=raw, or online.watch_s=null.")
+
+
+@dataclass(frozen=True)
+class OnlineConfig:
+    seed: Annotated[int, Range(0, 2**32 - 1)]
+    resume: bool
+    data: DataConfig
+    task: TasksConfig
+    model: ModelConfig
+    optimizer: OptimizerConfig
+    strategy: StrategyConfig
+    online: StreamConfig
 
 
 @dataclass(frozen=True)

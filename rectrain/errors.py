@@ -12,6 +12,12 @@ class InputError(ValueError):
     """
 
 
+class StoppedError(Exception):
+    """A signal ended a run, after what it had learned was saved."""
+
+    exit_code = 143
+
+
 class GateError(Exception):
     """A comparison's gate failed; the command line exits with 3."""
 

@@ -7,6 +7,7 @@ from rectrain.config import (
     CompareConfig,
     DataConfig,
     EvaluateConfig,
+    OnlineConfig,
     OptimizerConfig,
     PrepareConfig,
     TrainConfig,
@@ -27,12 +28,37 @@ def train_config(raw: dict) -> TrainConfig:
     """
     config = parse(TrainConfig, _with_settings(_without_null_features(raw)), "")
     _check_reader(config.data)
+    _refuse_skipping(config.data)
     if config.task.on_inconsistent == "drop":
         config = dataclasses.replace(config, data=_without_inconsistent(config))
     return config
 
 
-def _without_inconsistent(config: TrainConfig) -> DataConfig:
+def online_config(raw: dict) -> OnlineConfig:
+    """The same for `rectrain online`."""
+    config = parse(OnlineConfig, _with_settings(_without_null_features(raw)), "")
+    _check_reader(config.data)
+    if config.online.source == "prepared":
+        _refuse_skipping(config.data)
+    if config.optimizer.regularize == "frequency":
+        raise InputError(
+            "optimizer.regularize=frequency needs the counts of a whole training split, which a stream has not. Set "
+            "optimizer.regularize=batch."
+        )
+    if config.task.on_inconsistent == "drop":
+        config = dataclasses.replace(config, data=_without_inconsistent(config))
+    return config
+
+
+def _refuse_skipping(data: DataConfig):
+    if data.max_bad_rows:
+        raise InputError(
+            f"data.max_bad_rows={data.max_bad_rows}: only rectrain online skips rows, while it reads raw files. Set "
+            "data.max_bad_rows=0 and mend the files."
+        )
+
+
+def _without_inconsistent(config: TrainConfig | OnlineConfig) -> DataConfig:
     """The data without the rows whose label contradicts the one that a task is given."""
     tasks = config.task.tasks or {}
     pairs = [[task.given, task.label or name] for name, task in tasks.items() if task.given is not None]
@@ -54,6 +80,7 @@ def prepare_config(raw: dict) -> PrepareConfig:
     """The same for `rectrain prepare`."""
     config = parse(PrepareConfig, _without_null_features(raw), "")
     _check_reader(config.data)
+    _refuse_skipping(config.data)
     return config
 
 

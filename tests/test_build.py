@@ -10,7 +10,7 @@ from omegaconf import OmegaConf
 from rectrain import memory
 from rectrain.sections import bench_config
 from rectrain.training import bench
-from rectrain.training.build import build_steps
+from rectrain.training.build import CONSTANT_RATE, build_steps
 
 
 def train_graph(*overrides):
@@ -19,7 +19,7 @@ def train_graph(*overrides):
         raw = compose("bench", ["bench.vocabulary=5000", "bench.batch_size=32", *overrides])
     config = bench_config(OmegaConf.to_container(raw, resolve=True))
     schema = bench.synthetic_schema(config.bench)
-    steps = build_steps(config, schema, bench._CONSTANT_RATE, config.bench.precision)
+    steps = build_steps(config, schema, CONSTANT_RATE, config.bench.precision)
     batch = bench.synthetic_batch(schema, config.bench.batch_size, 0)
     iterator = iter(steps.strategy.distribute_datasets_from_function(lambda _: tf.data.Dataset.from_tensors(batch)))
     graph = steps.train.get_concrete_function(iterator, tf.constant(1)).graph

@@ -16,6 +16,7 @@ ROOMS = [
     {"evaluation"},
     {"training"},
     {"outputs"},
+    {"online"},
     {"commands"},
     {"cli", "hydra_errors"},
 ]

@@ -21,7 +21,12 @@ def run(raw: dict):
 def prepare_and_say(data: DataConfig) -> Prepared:
     """Prepares a dataset; says so where it is the built-in sample and not the user's files."""
     prepared = prepare(data, say=say)
-    sample = prepared.manifest["sample"]
+    say_sample(data, prepared.manifest["sample"])
+    return prepared
+
+
+def say_sample(data: DataConfig, sample: dict | None):
+    """Says that what is read is the built-in sample, where it is."""
     if sample is not None:
         known = sample["bayes_auc"]
         truth = "" if known is None else f" with a planted truth of AUC {known:.4f}"
@@ -29,4 +34,3 @@ def prepare_and_say(data: DataConfig) -> Prepared:
             f"NOTE: this is not {data.name} but the built-in sample in its layout, {sample['rows']:,} rows{truth}.\n"
             f"      For your own files: put them into {data.folder}/, or name them with data.files=..."
         )
-    return prepared

@@ -17,10 +17,11 @@ from rectrain.config import CategoricalConfig, MultiValuedConfig, NumericConfig,
 from rectrain.data import statistics, transforms
 from rectrain.data.blocks import Block
 from rectrain.data.columns import Want, numbers, texts, unexpected
-from rectrain.data.vocab import HashBuckets, Vocabulary, blank_as_null, hash_bucket, is_null, spread
+from rectrain.data.vocab import HashBuckets, TextEncoder, Vocabulary, blank_as_null, hash_bucket, is_null, spread
 from rectrain.errors import InputError
 
 _CROSS_SEPARATOR = "\x1f"
+_ONE_BLANK = pa.array([""])
 
 
 class Text:
@@ -28,7 +29,7 @@ class Text:
 
     def __init__(self, column: str, key: str, config: CategoricalConfig):
         self.name, self.want = column, Want(column, "text", f"{key}.columns")
-        self.encoder = _text_encoder(column, key, config)
+        self.encoder: TextEncoder = _text_encoder(column, key, config)
         self.sharers: list[Sequence] = []  # whose values count as well
 
     def observe(self, block: Block):
@@ -57,7 +58,7 @@ class LogSquare:
 
     def __init__(self, column: str, key: str, config: NumericConfig):
         self.name, self.want = column, Want(column, "number", f"{key}.columns")
-        self._vocabulary = Vocabulary(column, key, 1 if config.min_count is None else config.min_count)
+        self.encoder: TextEncoder = Vocabulary(column, key, 1 if config.min_count is None else config.min_count)
 
     def _categories(self, block: Block) -> pa.DictionaryArray:
         """The text of each row, null where missing; distinct numbers are rendered once."""
@@ -69,23 +70,23 @@ class LogSquare:
         categories = self._categories(block)
         counted = pc.value_counts(categories.indices.drop_null())
         texts_seen = categories.dictionary.take(counted.field("values"))
-        self._vocabulary.observe(texts_seen, counted.field("counts").to_numpy())
+        self.encoder.observe(texts_seen, counted.field("counts").to_numpy())
 
     def finish(self, folder: Path):
-        self._vocabulary.finish(folder)
+        self.encoder.finish(folder)
 
     @property
     def num_rows(self) -> int:
-        return self._vocabulary.num_rows
+        return self.encoder.num_rows
 
     @property
     def encoding(self) -> dict:
-        return {**self._vocabulary.encoding, "type": "log_square"}
+        return {**self.encoder.encoding, "type": "log_square"}
 
     def ids(self, block: Block) -> np.ndarray:
         """int32 (N,)."""
         categories = self._categories(block)
-        return spread(np.append(self._vocabulary.ids(categories.dictionary), np.int32(0)), categories)
+        return spread(self.encoder.ids(pa.concat_arrays([categories.dictionary, _ONE_BLANK])), categories)
 
 
 class Quantile:
@@ -125,6 +126,10 @@ class Number:
         self._fit = _fit(config.transform)
         self.encoding = {"type": config.transform, "column": column}
 
+    @property
+    def needs_fit(self) -> bool:
+        return self._fit.needs_values
+
     def observe(self, block: Block):
         self._fit.add(_present(block, self.want))
 
@@ -154,7 +159,7 @@ class MultiValued:
             raise InputError(f"{key}.separator='': expected at least one character.")
         self.name, self.want = column, Want(column, "list", f"{key}.columns")
         self.max_length, self._separator = config.max_length, config.separator
-        self._encoder = _text_encoder(column, key, config)
+        self.encoder: TextEncoder = _text_encoder(column, key, config)
 
     def _items(self, block: Block) -> tuple[pa.Array, np.ndarray]:
         """The values that are kept, string (M,), and how many of them each row has, int (N,)."""
@@ -166,23 +171,23 @@ class MultiValued:
         return items.filter(filled).filter(pa.array(kept)), np.bincount(rows[kept], minlength=block.num_rows)
 
     def observe(self, block: Block):
-        self._encoder.observe(self._items(block)[0])
+        self.encoder.observe(self._items(block)[0])
 
     def finish(self, folder: Path):
-        self._encoder.finish(folder)
+        self.encoder.finish(folder)
 
     @property
     def num_rows(self) -> int:
-        return self._encoder.num_rows
+        return self.encoder.num_rows
 
     @property
     def encoding(self) -> dict:
-        return {**self._encoder.encoding, "separator": self._separator}
+        return {**self.encoder.encoding, "separator": self._separator}
 
     def ids(self, block: Block) -> tuple[np.ndarray, np.ndarray]:
         """Ids of all rows one after the other, int (M,), and how many each row has, int (N,)."""
         items, lengths = self._items(block)
-        return self._encoder.ids(items), lengths
+        return self.encoder.ids(items), lengths
 
 
 class Sequence:
@@ -237,7 +242,7 @@ def _split(cells: pa.Array, separator: str) -> tuple[pa.Array, np.ndarray]:
     return pc.list_flatten(cells), pc.list_parent_indices(cells).to_numpy(zero_copy_only=False)
 
 
-def _text_encoder(column: str, key: str, config: CategoricalConfig | MultiValuedConfig) -> Vocabulary | HashBuckets:
+def _text_encoder(column: str, key: str, config: CategoricalConfig | MultiValuedConfig) -> TextEncoder:
     if config.hash_buckets is None:
         return Vocabulary(column, key, config.min_count)
     if config.min_count != 1:

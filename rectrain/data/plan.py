@@ -45,7 +45,7 @@ Column = np.ndarray | tuple[np.ndarray, np.ndarray]
 class Features:
     def __init__(self, data: DataConfig):
         made = [
-            _kind(config)(column, f"data.features.{group}", config)
+            self._make(config, column, f"data.features.{group}")
             for group, config in data.features.items()
             if not isinstance(config, SequenceConfig)
             for column in _checked(f"data.features.{group}", config).columns
@@ -67,6 +67,9 @@ class Features:
         self._check_history()
         self.crosses = [_cross(columns, self.categorical, data.cross_buckets) for columns in data.crosses]
         self._check_names()
+
+    def _make(self, config: FeatureConfig, column: str, key: str):
+        return _kind(config)(column, key, config)
 
     def _check_names(self):
         names = Counter(f.name for f in (*self._singles, *self.crosses))

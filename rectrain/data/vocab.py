@@ -2,8 +2,9 @@
 
     vocabulary     0 missing, 1 out of vocabulary, 2 .. by falling count, ties by the bytes of the value
     hash buckets   0 missing, 1 + Fingerprint64(text) % buckets
+    shared hash    one range of buckets for all columns
 
-Both classes have `observe(text)` (training rows), `finish(folder)`, `num_rows`, `encoding` and `ids(text)`.
+The classes have `observe(text)` (training rows), `finish(folder)`, `num_rows`, `encoding` and `ids(text)`.
 """
 
 from functools import cached_property
@@ -82,7 +83,7 @@ class HashBuckets:
         self._buckets, self.num_rows = buckets, 1 + buckets
         self.encoding = {"type": "hash", "column": column, "buckets": buckets}
 
-    def observe(self, text: pa.Array):
+    def observe(self, text: pa.Array, counts: np.ndarray | None = None):
         pass
 
     def finish(self, folder: Path):
@@ -91,6 +92,35 @@ class HashBuckets:
     def ids(self, text: pa.Array) -> np.ndarray:
         """int64 (N,)."""
         return hash_bucket(blank_as_null(text), self._buckets)
+
+
+class SharedHash:
+    """Hash buckets that a column shares with all others; nothing to fit, and a missing value is a value.
+
+    The id is (Fingerprint64(text) + that of the column's name) % buckets, so that equal texts of two columns part.
+    """
+
+    def __init__(self, column: str, buckets: int):
+        from rectrain.data.farmhash import fingerprints  # loads numba, which takes a third of a second
+
+        self._fingerprints, self.num_rows = fingerprints, buckets
+        shift = int(fingerprints(pa.array([column]))[0] % np.uint64(buckets))
+        self._shift = np.uint64(shift)
+        self.encoding = {"type": "shared_hash", "column": column, "buckets": buckets, "shift": shift}
+
+    def observe(self, text: pa.Array, counts: np.ndarray | None = None):
+        pass
+
+    def finish(self, folder: Path):
+        pass
+
+    def ids(self, text: pa.Array) -> np.ndarray:
+        """int32 (N,)."""
+        buckets = np.uint64(self.num_rows)
+        return ((self._fingerprints(text) % buckets + self._shift) % buckets).astype(np.int32)
+
+
+TextEncoder = Vocabulary | HashBuckets | SharedHash
 
 
 def blank_as_null(text: pa.Array) -> pa.Array:

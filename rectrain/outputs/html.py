@@ -11,6 +11,7 @@ from rectrain.outputs import formats
 from rectrain.outputs.charts import axis_from_zero, text
 from rectrain.outputs.figures import calibration_chart, history_chart, loss_chart, roc_chart
 from rectrain.outputs.formats import MISSING, metric_name, split_names, task_names
+from rectrain.outputs.online_report import stream_section
 from rectrain.outputs.style import CSS
 
 CARD_METRICS = ("auc", "logloss", "ne", "pcoc")
@@ -406,6 +407,7 @@ SECTIONS = (
     sample_banner,
     verdict,
     metric_tables,
+    stream_section,
     learning_curves,
     gates_section,
     score_curves,

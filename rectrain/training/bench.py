@@ -10,13 +10,12 @@ import tensorflow as tf
 
 from rectrain.config import SMALLEST_TABLE, BenchConfig, StepBenchConfig
 from rectrain.schema import Categorical, History, Numeric, Schema, Step
-from rectrain.training.build import build_steps
+from rectrain.training.build import CONSTANT_RATE, build_steps
 from rectrain.training.steps import Steps
 
 _WARM_UP_STEPS = 10
 _STEPS_PER_CALL = 10  # of the compiled loop, as in training: the end of a step runs beside the start of the next
 _NUM_BATCHES = 16  # distinct ones, used over and over
-_CONSTANT_RATE = {"warmup_steps": 0, "decay": "constant", "decay_steps": 1, "final_fraction": 0.0}
 
 
 def measure(config: BenchConfig) -> dict:
@@ -28,7 +27,7 @@ def measure(config: BenchConfig) -> dict:
     """
     schema = synthetic_schema(config.bench)
     batches = [synthetic_batch(schema, config.bench.batch_size, config.seed + i) for i in range(_NUM_BATCHES)]
-    steps = build_steps(config, schema, _CONSTANT_RATE, config.bench.precision)
+    steps = build_steps(config, schema, CONSTANT_RATE, config.bench.precision)
     num_steps, seconds = _seconds(steps, batches, config.bench.steps)
     ids = [looked_up(schema, batch) for batch in batches]
     return {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 import keras
 import numpy as np
 
-from rectrain.config import BenchConfig, OptimizerConfig, ScheduleConfig, TrainConfig
+from rectrain.config import BenchConfig, OnlineConfig, OptimizerConfig, ScheduleConfig, TrainConfig
 from rectrain.data.manifest import Prepared
 from rectrain.data.occurrences import row_occurrences
 from rectrain.errors import InputError
@@ -25,6 +25,8 @@ from rectrain.training.precision import default_policy
 from rectrain.training.steps import Steps
 from rectrain.training.trainer import Trainer, total_steps
 
+CONSTANT_RATE = {"warmup_steps": 0, "decay": "constant", "decay_steps": 1, "final_fraction": 0.0}
+
 
 def build_trainer(
     config: TrainConfig, prepared: Prepared, run_dir: RunDir, on_evaluation: Callable[[dict], None]
@@ -42,13 +44,13 @@ def build_trainer(
     occurrences = row_occurrences(prepared) if config.optimizer.regularize == "frequency" else None
     steps = build_steps(config, prepared.schema, schedule, config.trainer.precision, occurrences=occurrences)
     _check_plateau(config, steps.optimizer)
-    variables = _variables(steps.model, steps.optimizer)
+    variables = variables_by_name(steps.model, steps.optimizer)
     checkpoints = Checkpoints(run_dir.checkpoints, variables, config.trainer.keep_checkpoints)
     return Trainer(config.trainer, prepared, steps, checkpoints, monitor, seed=config.seed, on_evaluation=on_evaluation)
 
 
 def build_steps(
-    config: TrainConfig | BenchConfig,
+    config: TrainConfig | OnlineConfig | BenchConfig,
     schema: Schema,
     schedule: dict,
     precision: str,
@@ -65,7 +67,7 @@ def build_steps(
     Raises:
         InputError: a knob of the model or the optimizer does not fit.
     """
-    tasks = from_config(config.task, schema) if isinstance(config, TrainConfig) else from_schema(schema)
+    tasks = from_schema(schema) if isinstance(config, BenchConfig) else from_config(config.task, schema)
     keep_freed_memory()
     keras.backend.clear_session()
     keras.utils.set_random_seed(config.seed)
@@ -132,7 +134,7 @@ def _schedule(schedule: ScheduleConfig, decay_steps: int) -> dict:
     }
 
 
-def _variables(model: keras.Model, optimizer: GroupedOptimizer) -> dict:
+def variables_by_name(model: keras.Model, optimizer: GroupedOptimizer) -> dict:
     """All state of a run by name, the same in every process."""
     return {
         **weights_by_name(model),

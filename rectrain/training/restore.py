@@ -16,12 +16,10 @@ from rectrain.progress import Progress
 from rectrain.run_dir import RunDir
 from rectrain.schema import Schema
 from rectrain.sections import train_config
-from rectrain.training.build import build_steps
+from rectrain.training.build import CONSTANT_RATE, build_steps
 from rectrain.training.checkpoint import read_index, restore_weights
 from rectrain.training.steps import Steps
 from rectrain.training.trainer import split_batches
-
-_CONSTANT_RATE = {"warmup_steps": 0, "decay": "constant", "decay_steps": 1, "final_fraction": 0.0}
 
 
 @dataclass(frozen=True)
@@ -51,7 +49,7 @@ def restore_run(path: Path, checkpoint: str | int) -> RestoredRun:
     config = _config(run_dir)
     prepared = _prepared(run_dir, config)
     step = _step(run_dir, checkpoint)
-    steps = build_steps(config, prepared.schema, _CONSTANT_RATE, config.trainer.precision, trains=False)
+    steps = build_steps(config, prepared.schema, CONSTANT_RATE, config.trainer.precision, trains=False)
     restore_weights(run_dir.checkpoints, step, steps.model)
     return RestoredRun(config, prepared, steps, step)
 

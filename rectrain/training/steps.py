@@ -25,6 +25,7 @@ class Steps:
         specs = {name: tf.TensorSpec(x.shape, x.dtype) for name, x in model.input.items()}
         # The signature makes one trace serve batches of all sizes.
         self._score = tf.function(self._score_batch, input_signature=[specs], autograph=False)
+        self._train_batch = tf.function(self._train_one, reduce_retracing=True, autograph=False)
 
     @tf.function(autograph=False)
     def train(self, iterator, num_steps):
@@ -45,6 +46,11 @@ class Steps:
         # Written out: AutoGraph, which would make this of a Python loop, does not work under every Python version.
         losses = tf.TensorArray(tf.float32, size=num_steps, element_shape=())
         return tf.while_loop(going_on, next_step, (0, True, losses))[2].stack()
+
+    def train_batch(self, batch: dict) -> float:
+        """One step on a packed batch; returns the mean loss of its examples."""
+        names = (*self._inputs, "labels", "weight")
+        return float(self._train_batch({name: tf.convert_to_tensor(batch[name]) for name in names}))
 
     def _train_one(self, batch):
         per_replica = self.strategy.run(self._replica_step, (batch,))

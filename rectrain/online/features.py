@@ -1,0 +1,106 @@
+"""Raw rows -> packed rows without a pass before: values are hashed into one table that all features share."""
+
+import itertools
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from rectrain.config import DataConfig, FeatureConfig, NumericConfig, SequenceConfig
+from rectrain.data import conditions, targets
+from rectrain.data.batches import Rows
+from rectrain.data.blocks import Block
+from rectrain.data.columns import later_labels, select
+from rectrain.data.features import LogSquare, MultiValued, Number, Quantile, Text
+from rectrain.data.plan import Features
+from rectrain.data.vocab import SharedHash
+from rectrain.errors import InputError
+
+
+class HashedFeatures(Features):
+    """The features of a data set, each value hashed into the same `buckets` rows; crosses have theirs behind them."""
+
+    def __init__(self, data: DataConfig, buckets: int):
+        _check(data)
+        self._buckets = buckets
+        super().__init__(data)
+
+    def _make(self, config: FeatureConfig, column: str, key: str):
+        feature = super()._make(config, column, key)
+        if isinstance(feature, Text | LogSquare | MultiValued):
+            feature.encoder = SharedHash(column, self._buckets)
+        elif isinstance(feature, Quantile) or (isinstance(feature, Number) and feature.needs_fit):
+            assert isinstance(config, NumericConfig)
+            raise InputError(
+                f"{key}.transform={config.transform} is fitted on all training rows, which a stream does not have yet. "
+                f"Set {key}.transform=log_square, log1p or none, or online.source=prepared."
+            )
+        return feature
+
+    def _number_rows(self) -> dict[str, int]:
+        shared = {f.name: 0 for f in (*self.categorical, *self.multi_valued)}
+        starts = itertools.accumulate((f.num_rows for f in self.crosses), initial=self._buckets if shared else 0)
+        return shared | {f.name: start for f, start in zip(self.crosses, starts, strict=False)}
+
+    def schema(self):
+        return self.finish(Path())  # nothing is fitted, and nothing written
+
+
+def _check(data: DataConfig):
+    """What is not known of a row while it comes."""
+    asks = {
+        "data.history": data.history is not None,
+        "data.negatives": data.negatives is not None,
+        "data.split.by=files": data.split.by == "files",
+        **{f"data.labels.{name}.later": True for name in later_labels(data)},
+        **{f"data.features.{name}": True for name, f in data.features.items() if isinstance(f, SequenceConfig)},
+    }
+    for key, asked in asks.items():
+        if asked:
+            raise InputError(
+                f"{key} needs the whole data set, which a stream is not. Set online.source=prepared, or leave it out."
+            )
+
+
+def packed_rows(block: Block, data: DataConfig, features: Features) -> tuple[Rows, np.ndarray]:
+    """The rows of a block as batches hold them, and the index of each within its file, int64 (N,).
+
+    Raises:
+        InputError: a value of a row is wrong.
+    """
+    kept = conditions.holds(block, data.rows, "data.rows")
+    if data.drop_inconsistent:
+        kept &= targets.consistent(targets.labels(block, data, {}), data)
+    chosen = np.flatnonzero(kept)
+    if not chosen.size:
+        return {}, chosen
+    part = select(block, chosen)
+    rows: Rows = {}
+    for name, column in features.encode(part).items():
+        if isinstance(column, tuple):
+            width = next(f.max_length for f in features.multi_valued if f.name == name)
+            rows[name], rows[f"{name}_valid"] = _padded(*column, width)
+        else:
+            rows[name] = column
+    rows |= targets.read(part, data, {})
+    rows.setdefault("weight", np.ones(len(chosen), np.float32))
+    return rows, block.first_row + chosen
+
+
+def _padded(values: np.ndarray, lengths: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+    valid = np.arange(width) < lengths[:, None]
+    ids = np.zeros(valid.shape, np.int32)
+    ids[valid] = values
+    return ids, valid
+
+
+def halves(block: Block) -> Iterator[Block]:
+    middle = block.num_rows // 2
+    for start, stop in ((0, middle), (middle, block.num_rows)):
+        yield Block(
+            {name: column.slice(start, stop - start) for name, column in block.columns.items()},
+            stop - start,
+            block.path,
+            block.first_row + start,
+            block.describe_row,
+        )

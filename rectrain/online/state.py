@@ -1,0 +1,95 @@
+"""What an online run has learned, on disk: whole or as it was before.
+
+checkpoints/rows-<12 digits>/    the learner's files, progressive.npz and state.json
+checkpoints/index.json           {"rows": n}, replaced after each save
+"""
+
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from rectrain.errors import InputError
+from rectrain.run_dir import write_whole
+
+
+@dataclass
+class OnlineState:
+    """Plain values of a run; what arrays there are lie beside them."""
+
+    fixed: dict  # the parts of the config that may not change
+    rows: int = 0  # learned from
+    done: dict[str, int] = field(default_factory=dict)  # rows of each file
+    quarantine: dict = field(default_factory=dict)  # its marks
+    windows: list[dict] = field(default_factory=list)
+    next_report: int = 0
+    seconds: float = 0.0
+
+
+def save(folder: Path, state: OnlineState, write: Callable[[Path], None]):
+    """`write` puts the arrays into the folder that it is given.
+
+    Raises:
+        InputError: the folder cannot be written; what was saved before is untouched.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=".saving-", dir=folder))
+        try:
+            write(aside)
+            (aside / "state.json").write_text(json.dumps(asdict(state)), encoding="utf-8")
+            place = _place(folder, state.rows)
+            if place.exists():  # the same rows: what is there is not in the index any more than this will be
+                shutil.rmtree(place)
+            aside.rename(place)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+        write_whole(folder / "index.json", json.dumps({"rows": state.rows}))
+    except OSError as error:
+        raise InputError(
+            f"cannot write what was learned under {folder}: {error.strerror or error}. What was saved before is "
+            "untouched. Make room, or choose another place with hydra.run.dir."
+        ) from error
+    _remove_others(folder, place)
+
+
+def _remove_others(folder: Path, kept: Path):
+    for old in (*folder.glob("rows-*"), *folder.glob(".saving-*")):
+        if old != kept:
+            shutil.rmtree(old, ignore_errors=True)
+
+
+def load(folder: Path, fixed: dict) -> tuple[OnlineState, Path] | None:
+    """The newest state and the folder of its arrays; None where nothing was saved.
+
+    Raises:
+        InputError: it is damaged, or that of another config.
+    """
+    index = folder / "index.json"
+    if not index.exists():
+        return None
+    try:
+        place = _place(folder, json.loads(index.read_text(encoding="utf-8"))["rows"])
+        state = OnlineState(**json.loads((place / "state.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(f"{index} is damaged ({error}); expected the state that an online run left.") from error
+    _check_same(state.fixed, fixed, folder, "")
+    return state, place
+
+
+def _check_same(saved: dict, now: dict, folder: Path, prefix: str):
+    for key in sorted({*saved, *now}):
+        old, new = saved.get(key), now.get(key)
+        if isinstance(old, dict) and isinstance(new, dict):
+            _check_same(old, new, folder, f"{prefix}{key}.")
+        elif old != new:
+            raise InputError(
+                f"{prefix}{key}={new}: the state in {folder} was learned with {prefix}{key}={old}. Set it so, or "
+                "start anew in another hydra.run.dir."
+            )
+
+
+def _place(folder: Path, rows: int) -> Path:
+    return folder / f"rows-{rows:012d}"
