@@ -45,6 +45,11 @@ class RunDir:
     def report(self) -> Path:
         return self.path / "report.json"
 
+    @property
+    def is_dated(self) -> bool:
+        """Whether it is called as Hydra calls folders that the user did not name."""
+        return _DATED.search(self.path.as_posix()) is not None
+
     def check_is_new(self):
         """Raises InputError where a run has begun here before."""
         if self.config.exists():
@@ -74,7 +79,7 @@ class RunDir:
 
         A folder that the user named may have been there before, empty as it is; it stays.
         """
-        if not _DATED.search(self.path.as_posix()):
+        if not self.is_dated:
             return
         with contextlib.suppress(OSError):  # rmdir refuses a folder that holds anything
             for folder in (self.path, *self.path.parents[:2]):  # outputs/<date>/<time>_...

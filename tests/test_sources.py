@@ -16,6 +16,7 @@ SPLIT = SplitConfig(
 )
 SAMPLE = SampleConfig(layout="criteo", rows=50, seed=3)
 DATA = DataConfig(
+    max_bad_rows=0,
     rows=None,
     history=None,
     negatives=None,

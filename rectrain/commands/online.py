@@ -2,14 +2,15 @@
 
 import dataclasses
 import json
-import re
 import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 from rectrain.commands.prepare import prepare_and_say, say_sample
 from rectrain.config import OnlineConfig
 from rectrain.console import import_tensorflow, open_log, say
+from rectrain.data.readers.rows import STANDARD_INPUT
 from rectrain.data.sources import find_files
 from rectrain.errors import InputError, StoppedError
 from rectrain.online import state as states
@@ -17,7 +18,7 @@ from rectrain.online.features import HashedFeatures
 from rectrain.online.linear import OPTIMIZERS, LinearLearner
 from rectrain.online.loop import Loop
 from rectrain.online.quarantine import Quarantine
-from rectrain.online.stream import Ahead, Part, PreparedStream, RawStream
+from rectrain.online.stream import Ahead, Part, PreparedStream, RawStream, file_key
 from rectrain.outputs.online_report import online_report, table_head, table_line
 from rectrain.outputs.report import write_report
 from rectrain.run_dir import RunDir, write_whole
@@ -43,7 +44,7 @@ def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
     started = datetime.now(UTC)
     source = _Source(config, run_dir)
     tasks = _tasks(config, source.schema)
-    learner = _learner(config, source.schema, tasks)
+    learner = _learner(config, source, tasks)
     caught = _Signals()
     loop = Loop(
         config.online,
@@ -63,7 +64,8 @@ def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
 
     def report(status: str, error: str | None = None):
         facts = {"command": command, "config": raw, "started": started, "status": status, "error": error}
-        write_report(run_dir.path, online_report(facts, loop, learner, source.facts()))
+        num_bad = source.num_bad_rows(loop.state, stopped=status == "stopped")
+        write_report(run_dir.path, online_report(facts, loop, learner, {**source.facts(), "bad_rows": num_bad}))
 
     try:
         with caught:
@@ -101,24 +103,36 @@ class _Source:
             return
         self._quarantine = Quarantine(data.max_bad_rows, self._run_dir.path / "bad_rows.jsonl", state.quarantine)
         self._stream = RawStream(data, self._features, state.done, self._quarantine, self._config.online.watch_s)
+        before = state.done.get(file_key(STANDARD_INPUT))
+        if STANDARD_INPUT in self._stream.files and before:
+            say(f"NOTE: {before:,} rows of standard input were consumed before; all that come now are new.")
 
     def parts(self) -> Iterator[Part]:
         assert self._stream is not None
         return self._stream.parts()
 
+    @property
+    def prepared_folder(self) -> Path | None:
+        return None if self._prepared is None else self._prepared.folder
+
+    def num_bad_rows(self, state: states.OnlineState, *, stopped: bool) -> int:
+        if self._prepared is not None:
+            return 0
+        return state.quarantine.get("count", 0) if stopped else self._quarantine.count  # the reader is ahead
+
     def facts(self) -> dict:
         """For the report."""
         if self._prepared is not None:
             manifest = self._prepared.manifest
-            return {"source": manifest["source"], "sample": manifest["sample"], "bad_rows": 0}
+            return {"source": manifest["source"], "sample": manifest["sample"]}
         kind = "files" if self._sample is None else "sample"
-        return {"source": kind, "sample": self._sample, "bad_rows": self._quarantine.count}
+        return {"source": kind, "sample": self._sample}
 
 
 def _check_folder(config: OnlineConfig, run_dir: RunDir):
     if not config.resume:
         run_dir.check_is_new()
-    elif re.search(r"/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d_[^/]+$", run_dir.path.as_posix()):
+    elif run_dir.is_dated and not run_dir.config.exists():  # a new one, of which nobody has heard
         raise InputError("resume=true needs the folder of the run that goes on: set hydra.run.dir=DIR.")
 
 
@@ -133,13 +147,13 @@ def _tasks(config: OnlineConfig, schema: Schema) -> list[Task]:
     return tasks
 
 
-def _learner(config: OnlineConfig, schema: Schema, tasks: list[Task]):
+def _learner(config: OnlineConfig, source: _Source, tasks: list[Task]):
     name, optimizer = config.model.name, config.optimizer.name
     if config.online.batch_size == 1 and name == "lr" and optimizer in OPTIMIZERS:
         if len(tasks) > 1:
             names = ", ".join(task.name for task in tasks)
             raise InputError(f"model=lr has one task; the data set has {names}. Choose one with task.only=[{names}].")
-        return LinearLearner(config, schema, tasks[0])
+        return LinearLearner(config, source.schema, tasks[0])
     if config.online.min_count > 1:
         raise InputError(
             f"online.min_count={config.online.min_count} is for learning row by row: online.batch_size=1 with model=lr "
@@ -148,7 +162,7 @@ def _learner(config: OnlineConfig, schema: Schema, tasks: list[Task]):
     import_tensorflow()
     from rectrain.online.deep import ModelLearner
 
-    return ModelLearner(config, schema)
+    return ModelLearner(config, source.schema, source.prepared_folder)
 
 
 def _fixed(raw: dict) -> dict:

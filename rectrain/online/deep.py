@@ -16,12 +16,22 @@ from rectrain.training.build import CONSTANT_RATE, build_steps, variables_by_nam
 class ModelLearner:
     """A model and its optimizer, as `rectrain train` builds them."""
 
-    def __init__(self, config: OnlineConfig, schema: Schema):
+    row_by_row = False
+
+    def __init__(self, config: OnlineConfig, schema: Schema, folder: Path | None):
+        """folder: of the prepared data set, whose histories the model may read; None: raw files."""
         self.steps = build_steps(config, schema, CONSTANT_RATE, "float32")
+        self._views = None
+        if folder is not None and schema.histories:
+            from rectrain.data.history_views import HistoryViews  # loads numba
+
+            self._views = HistoryViews.of(schema, folder, self.steps.model.input)
         self._checkpoint = tf.train.Checkpoint(variables=variables_by_name(self.steps.model, self.steps.optimizer))
 
     def learn(self, rows: Rows) -> dict[str, np.ndarray]:
         """Probabilities before the step, {task: float32 (N,)}."""
+        if self._views is not None:
+            rows = {**rows, **self._views.read(rows)}
         scores = {name: values.numpy() for name, values in self.steps.score(rows).items()}
         self.steps.train_batch(rows)
         return scores
@@ -38,7 +48,11 @@ class ModelLearner:
         return weights_sha256(self.steps.model)
 
     def save(self, folder: Path):
-        self._checkpoint.write(str(folder / "variables"))
+        """Raises OSError where the folder cannot be written."""
+        try:
+            self._checkpoint.write(str(folder / "variables"))
+        except tf.errors.OpError as error:
+            raise OSError(first_line(error).rstrip(".")) from error
 
     def restore(self, folder: Path, num_rows: int):
         """Raises InputError where what was saved is damaged, or that of another model."""

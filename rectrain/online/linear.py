@@ -28,6 +28,8 @@ class LinearLearner:
     Memory: three floats a coordinate and the filter's counters; nothing for a row.
     """
 
+    row_by_row = True
+
     def __init__(self, config: OnlineConfig, schema: Schema, task: Task):
         _check(config)
         self.config, self.schema, self.task = config, schema, task

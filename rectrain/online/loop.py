@@ -1,6 +1,8 @@
 """The loop over a stream: score, learn, tell, save."""
 
 import time
+import zipfile
+import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
@@ -21,13 +23,16 @@ _MOST_ROWS = 65_536  # learned from between two looks at the clock and at signal
 
 
 class Learner(Protocol):
+    row_by_row: bool  # learns from one row after another, however many it is given
+
     def learn(self, rows: Rows) -> dict[str, np.ndarray]:
         """Probabilities before each row was learned from, {task: float (N,)}."""
 
     def sparsity(self) -> dict:
         """nonzero_weights, weights and what the learner knows besides."""
 
-    def save(self, folder: Path): ...
+    def save(self, folder: Path):
+        """Raises OSError where the folder cannot be written."""
 
     def restore(self, folder: Path, num_rows: int): ...
 
@@ -65,10 +70,15 @@ class Loop:
         if found is None:
             return
         self.state, place = found
-        self._learner.restore(place, self.state.rows)
-        for name, progressive in self.progressive.items():
-            with np.load(place / f"progressive-{name}.npz", allow_pickle=False) as arrays:
-                progressive.restore(dict(arrays))
+        try:
+            self._learner.restore(place, self.state.rows)
+            for name, progressive in self.progressive.items():
+                with np.load(place / f"progressive-{name}.npz", allow_pickle=False) as arrays:
+                    progressive.restore(dict(arrays))
+        except InputError:
+            raise
+        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+            raise InputError(f"{place} is damaged ({error}); expected the state that an online run left.") from error
 
     @property
     def rows_of_this_run(self) -> int:
@@ -106,15 +116,12 @@ class Loop:
 
     def _learn_whole(self, buffer: Buffer, clock):
         """All rows but those that do not fill a batch."""
-        while buffer.num_rows >= (1 if self._row_by_row else self._config.batch_size) and not self._stopped():
+        least = 1 if self._learner.row_by_row else self._config.batch_size
+        while buffer.num_rows >= least and not self._stopped():
             self._learn(buffer.take(self._size()), clock)
 
-    @property
-    def _row_by_row(self) -> bool:
-        return self._config.batch_size == 1
-
     def _size(self) -> int:
-        if self._row_by_row:
+        if self._learner.row_by_row:
             return min(self.state.next_report - self.state.rows, _MOST_ROWS)
         return self._config.batch_size
 

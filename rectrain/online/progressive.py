@@ -31,7 +31,9 @@ class Progressive:
         clipped = np.clip(np.asarray(scores, np.float64), EPSILON, 1 - EPSILON)
         positive = labels == 1
         losses = -np.log(np.where(positive, clipped, 1 - clipped))
-        self.sums += losses.sum(), np.square(losses).sum(), scores.sum(dtype=np.float64)
+        for k, values in enumerate((losses, np.square(losses), scores)):
+            # One after another, so that it does not matter in which parts the rows come.
+            self.sums[k] = np.cumsum(np.concatenate([self.sums[k : k + 1], values]), dtype=np.float64)[-1]
         bins = np.minimum((scores * NUM_BINS).astype(np.int64), NUM_BINS - 1)
         for k, chosen in enumerate((bins[~positive], bins[positive])):
             self.counts[k] += np.bincount(chosen, minlength=NUM_BINS)

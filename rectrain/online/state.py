@@ -1,7 +1,7 @@
 """What an online run has learned, on disk: whole or as it was before.
 
-checkpoints/rows-<12 digits>/    the learner's files, progressive.npz and state.json
-checkpoints/index.json           {"rows": n}, replaced after each save
+checkpoints/rows-<12 digits>[-again]/   the learner's files, progressive-<task>.npz and state.json
+checkpoints/index.json                  {"folder": name}, replaced after each save
 """
 
 import json
@@ -40,13 +40,11 @@ def save(folder: Path, state: OnlineState, write: Callable[[Path], None]):
         try:
             write(aside)
             (aside / "state.json").write_text(json.dumps(asdict(state)), encoding="utf-8")
-            place = _place(folder, state.rows)
-            if place.exists():  # the same rows: what is there is not in the index any more than this will be
-                shutil.rmtree(place)
+            place = _free_place(folder, state.rows)
             aside.rename(place)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-        write_whole(folder / "index.json", json.dumps({"rows": state.rows}))
+        write_whole(folder / "index.json", json.dumps({"folder": place.name}))
     except OSError as error:
         raise InputError(
             f"cannot write what was learned under {folder}: {error.strerror or error}. What was saved before is "
@@ -71,7 +69,7 @@ def load(folder: Path, fixed: dict) -> tuple[OnlineState, Path] | None:
     if not index.exists():
         return None
     try:
-        place = _place(folder, json.loads(index.read_text(encoding="utf-8"))["rows"])
+        place = folder / json.loads(index.read_text(encoding="utf-8"))["folder"]
         state = OnlineState(**json.loads((place / "state.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{index} is damaged ({error}); expected the state that an online run left.") from error
@@ -80,7 +78,7 @@ def load(folder: Path, fixed: dict) -> tuple[OnlineState, Path] | None:
 
 
 def _check_same(saved: dict, now: dict, folder: Path, prefix: str):
-    for key in sorted({*saved, *now}):
+    for key in sorted({*saved, *now}, key=lambda key: (key != "name", key)):  # a name says more than what follows it
         old, new = saved.get(key), now.get(key)
         if isinstance(old, dict) and isinstance(new, dict):
             _check_same(old, new, folder, f"{prefix}{key}.")
@@ -91,5 +89,11 @@ def _check_same(saved: dict, now: dict, folder: Path, prefix: str):
             )
 
 
-def _place(folder: Path, rows: int) -> Path:
-    return folder / f"rows-{rows:012d}"
+def _free_place(folder: Path, rows: int) -> Path:
+    """Not the one in the index, which stays whole until the next is there; what a killed run left there goes."""
+    index = folder / "index.json"
+    taken = json.loads(index.read_text(encoding="utf-8"))["folder"] if index.exists() else None
+    name = f"rows-{rows:012d}"
+    place = folder / (f"{name}-again" if taken == name else name)
+    shutil.rmtree(place, ignore_errors=True)
+    return place

@@ -68,27 +68,42 @@ class RawStream:
         """All rows that are not done yet; waits for further files where a folder is watched."""
         seen: set[Path] = set()
         last_new = time.monotonic()
+        files, fault = self.files, None
         while True:
-            new = [path for path in (self._find() if seen else self.files) if path not in seen]
+            new = [path for path in files if path not in seen]
             for path in new:
                 seen.add(path)
                 yield from self._of_file(path)
                 last_new = time.monotonic()
             if self._watch_s is None or time.monotonic() - last_new > self._watch_s:
+                if fault is not None:
+                    raise fault
                 return
             if not new:
                 time.sleep(_POLL_S)
+            try:
+                files, fault = self._find(), None
+            except InputError as error:  # of a file that was just made, and is empty for a moment?
+                files, fault = [], error
 
     def _of_file(self, path: Path) -> Iterator[Part]:
         name = file_key(path)
-        before = self._done.get(name, 0)
+        before = end = self._done.get(name, 0)
+        shift = before if path == STANDARD_INPUT else 0  # what was read from it does not come again
         skips = self._data.max_bad_rows > 0 and self._data.format.reader == "csv"
         extra = {"bad_rows": self._bad_rows} if skips else {}
         for block in self._read(path, kinds(self._wants), self._data.format, **extra):
-            end = block.first_row + block.num_rows
+            end = shift + block.first_row + block.num_rows
             if end > before:
-                for piece, rows, origins in self._encoded(_from_row(block, before)):
-                    yield Part(rows, origins, name, piece.first_row + piece.num_rows, self._bad_rows.marks())
+                for piece, rows, origins in self._encoded(_from_row(block, before - shift)):
+                    done = shift + piece.first_row + piece.num_rows
+                    yield Part(rows, shift + origins, name, done, self._bad_rows.marks())
+        if end < before:
+            raise InputError(
+                f"{path} has {end:,} rows, but {before:,} were learned from already. Expected the same file, or one "
+                "that has grown; give other rows another name, or leave the file out with data.files."
+            )
+        yield Part({}, np.zeros(0, np.int64), name, end, self._bad_rows.marks())  # rows may be bad behind the last good
 
     def _encoded(self, block: Block) -> Iterator[tuple[Block, Rows, np.ndarray]]:
         """The block in pieces, without the rows that are wrong; whole where none is."""
@@ -101,8 +116,7 @@ class RawStream:
                 for half in halves(block):
                     yield from self._encoded(half)
             else:
-                cells = {name: column[0].as_py() for name, column in block.columns.items()}
-                self._bad_rows.add_parsed(block.path, block.first_row + 1, cells, str(error))
+                self._bad_rows.add_parsed(block, str(error))
                 yield block, {}, np.zeros(0, np.int64)
 
 

@@ -29,6 +29,7 @@ BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
 _CONTENT = re.compile(rb"[^\r\n]")  # anything but blank lines
 _LINE_END = re.compile(rb"\r\n|\n|\r(?=[^\n])")  # no CR that is the last byte: half a line end?
+_HEAD_BYTES = 8  # that tell what a file is
 _NO_TEXT = {  # first bytes -> what the file is, what to do
     b"PK\x03\x04": "a zip archive; unpack it first",
     b"PAR1\x15": "a parquet file; set data.format.reader=parquet",
@@ -238,20 +239,28 @@ class _StandardInput(RawIOBase):
         name = shown(STANDARD_INPUT)
         if sys.stdin is None:
             raise InputError(f"{name} is closed. Expected text, as in < FILE; or name files with data.files.")
-        self._source = sys.stdin.buffer
+        # Below its buffer, whose lock a thread that waits here would still hold when Python ends, which then aborts.
+        self._source = getattr(sys.stdin.buffer, "raw", sys.stdin.buffer)
         try:
-            self.head = self._unread = self._source.read(8)
+            self.head = self._unread = self._first_bytes()
         except OSError as error:
             raise unreadable(name, error) from error
         if not self.head:
             raise no_rows(name, "0 bytes")
         self._num_read = 0
 
+    def _first_bytes(self) -> bytes:
+        data = more = self._source.read(_HEAD_BYTES)
+        while more and len(data) < _HEAD_BYTES:
+            more = self._source.read(_HEAD_BYTES - len(data))
+            data += more
+        return data
+
     def readable(self):
         return True
 
     def readinto(self, buffer):
-        data = self._unread[: len(buffer)] or self._source.read1(len(buffer))
+        data = self._unread[: len(buffer)] or self._source.read(len(buffer))
         self._unread = self._unread[len(data) :]
         self._num_read += len(data)
         buffer[: len(data)] = data
@@ -265,7 +274,7 @@ def _head(raw: RawIOBase) -> bytes:
     """The first bytes, which remain to be read."""
     if isinstance(raw, _StandardInput):
         return raw.head
-    head = raw.read(8)
+    head = raw.read(_HEAD_BYTES)
     raw.seek(0)
     return head
 
