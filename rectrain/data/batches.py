@@ -1,9 +1,10 @@
 """Prepared parquet -> packed batches.
 
-The way of a row: row groups are read in a seeded order into a window of about `shuffle_rows` rows, whose batches
-TensorFlow gathers in a seeded order of its rows; histories are read from their store as a batch is gathered. Python
-runs once a row group, and once a batch where there are histories, never once a row; the next window, that of the next
-epoch too, is made ready while the device works on the present one. The order is a pure function of (seed, epoch).
+The way of a row: row groups are read in a seeded order, and each row is put into its seeded place in a window of about
+`shuffle_rows` rows, of which TensorFlow cuts batches without a copy; histories are read from their store as a batch is
+cut. Python runs once a row group, and once a batch where there are histories, never once a row; the next window, that
+of the next epoch too, is made ready while the device works on the present one. The order is a pure function of (seed,
+epoch).
 """
 
 import math
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from rectrain.data.history_views import HistoryViews
 
 Rows = dict[str, np.ndarray]  # packed columns of equal length
-Window = tuple[Rows, np.ndarray]  # and the order in which its rows go into batches
 
 _PREFETCHED_BATCHES = 8
 _HISTORY_THREADS = 2
@@ -81,12 +81,11 @@ def batches(
         keep_freed_memory()  # again: the first generator makes TensorFlow 2.21 set glibc's trim threshold to 128 KiB
         return _skip_rows(_epochs(schema, groups, batch_size, shuffle), skip * batch_size)
 
-    def gathered(rows, order):
-        num_batches = -(-tf.size(order, tf.int64) // batch_size)
+    def cut(rows):
+        num_batches = -(-tf.shape(rows["labels"], tf.int64)[0] // batch_size)
 
         def batch(i):
-            chosen = order[i * batch_size : (i + 1) * batch_size]
-            return {name: tf.gather(column, chosen) for name, column in rows.items()}
+            return {name: column[i * batch_size : (i + 1) * batch_size] for name, column in rows.items()}
 
         return tf.data.Dataset.range(num_batches).map(batch)
 
@@ -94,9 +93,8 @@ def batches(
         name: tf.TensorSpec((None, *column.shape[1:]), column.dtype)
         for name, column in _empty_rows(schema, groups).items()
     }
-    signature = (rows, tf.TensorSpec((None,), "int32"))
-    dataset = tf.data.Dataset.from_generator(windows, output_signature=signature)
-    dataset = dataset.prefetch(1).flat_map(gathered)
+    dataset = tf.data.Dataset.from_generator(windows, output_signature=rows)
+    dataset = dataset.prefetch(1).flat_map(cut)
     if views is not None:
         dataset = dataset.map(lambda batch: _with_histories(batch, views), num_parallel_calls=_HISTORY_THREADS)
     return dataset.prefetch(_PREFETCHED_BATCHES)
@@ -122,7 +120,7 @@ def _with_histories(batch: dict, views: "HistoryViews") -> dict:
     return {**batch, **dict(zip(kinds, found, strict=True))}
 
 
-def _epochs(schema: Schema, groups: list[RowGroup], batch_size: int, shuffle: Shuffle | None) -> Iterator[Window]:
+def _epochs(schema: Schema, groups: list[RowGroup], batch_size: int, shuffle: Shuffle | None) -> Iterator[Rows]:
     """Windows of whole batches; an epoch's last one ends with what is left."""
     if shuffle is None:
         yield from _windows(schema, groups, batch_size, 1, None)
@@ -133,17 +131,17 @@ def _epochs(schema: Schema, groups: list[RowGroup], batch_size: int, shuffle: Sh
         yield from _windows(schema, order, batch_size, shuffle.window, rng)
 
 
-def _windows(schema: Schema, groups: list[RowGroup], batch_size: int, size: int, rng) -> Iterator[Window]:
+def _windows(schema: Schema, groups: list[RowGroup], batch_size: int, size: int, rng) -> Iterator[Rows]:
     """Row groups joined until they hold `size` rows. Rows beyond the last whole batch go on into the next window."""
     rest: list[Rows] = []
     for members in _joined_groups(groups, size):
         pieces = chain(rest, (read_rows(schema, group) for group in members))
         num_rows = sum(group.num_rows for group in members) + sum(len(r["labels"]) for r in rest)
-        rows, order = _joined(pieces, num_rows), _order(num_rows, rng)
+        rows = _joined(pieces, num_rows, None if rng is None else rng.permutation(num_rows))
         whole = num_rows if members[-1] is groups[-1] else num_rows // batch_size * batch_size
         if whole:
-            yield rows, order[:whole]
-        rest = [{name: column[order[whole:]] for name, column in rows.items()}]
+            yield _part(rows, 0, whole)
+        rest = [{name: column.copy() for name, column in _part(rows, whole, num_rows).items()}]
 
 
 def _joined_groups(groups: list[RowGroup], size: int) -> Iterator[list[RowGroup]]:
@@ -155,7 +153,8 @@ def _joined_groups(groups: list[RowGroup], size: int) -> Iterator[list[RowGroup]
             members = []
 
 
-def _joined(pieces: Iterable[Rows], num_rows: int) -> Rows:
+def _joined(pieces: Iterable[Rows], num_rows: int, places: np.ndarray | None) -> Rows:
+    """The rows one after the other, or the k-th of them at places[k]."""
     joined: Rows = {}
     start = 0
     for rows in pieces:
@@ -163,9 +162,21 @@ def _joined(pieces: Iterable[Rows], num_rows: int) -> Rows:
         for name, column in rows.items():
             if name not in joined:
                 joined[name] = _aligned((num_rows, *column.shape[1:]), column.dtype)
-            joined[name][start:stop] = column
+            here = slice(start, stop) if places is None else places[start:stop]
+            _whole_rows(joined[name])[here] = _whole_rows(column)
         start = stop
     return joined
+
+
+def _whole_rows(column: np.ndarray) -> np.ndarray:
+    """(N,), each row one item: NumPy puts those into place faster than rows of several."""
+    if column.ndim == 1 or column.shape[1] == 0:
+        return column
+    return np.ascontiguousarray(column).view(np.dtype((np.void, column.shape[1] * column.itemsize)))[:, 0]
+
+
+def _part(rows: Rows, start: int, stop: int) -> Rows:
+    return {name: column[start:stop] for name, column in rows.items()}
 
 
 def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
@@ -175,20 +186,13 @@ def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
-def _order(num_rows: int, rng) -> np.ndarray:
-    """The row that comes 1st, 2nd, ...: as they are without rng."""
-    order = np.arange(num_rows, dtype="int32")
-    if rng is not None:
-        order[rng.permutation(num_rows)] = np.arange(num_rows, dtype="int32")
-    return order
-
-
-def _skip_rows(windows: Iterator[Window], num_rows: int) -> Iterator[Window]:
-    for rows, order in windows:
-        here = min(num_rows, len(order))
+def _skip_rows(windows: Iterator[Rows], num_rows: int) -> Iterator[Rows]:
+    for rows in windows:
+        size = len(rows["labels"])
+        here = min(num_rows, size)
         num_rows -= here
-        if here < len(order):
-            yield rows, order[here:]
+        if here < size:
+            yield _part(rows, here, size)
 
 
 def read_rows(schema: Schema, group: RowGroup) -> Rows:
