@@ -140,7 +140,7 @@ def config_of(*overrides):
 
 def learners(schema, *overrides):
     config = config_of(*overrides)
-    return LinearLearner(config, schema, from_config(config.task, schema)[0]), ModelLearner(config, schema)
+    return LinearLearner(config, schema, from_config(config.task, schema)[0]), ModelLearner(config, schema, None)
 
 
 def rows_of(schema, num_rows):
