@@ -73,8 +73,8 @@ class Loop:
         try:
             self._learner.restore(place, self.state.rows)
             for name, progressive in self.progressive.items():
-                with np.load(place / f"progressive-{name}.npz", allow_pickle=False) as arrays:
-                    progressive.restore(dict(arrays))
+                with open(place / f"progressive-{name}.npz", "rb") as file:
+                    progressive.restore(dict(np.load(file, allow_pickle=False)))
         except InputError:
             raise
         except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:

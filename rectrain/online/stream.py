@@ -175,6 +175,8 @@ class Ahead:
                 item = self._queue.get(timeout=_POLL_S)
             except queue.Empty:
                 continue
+            if self._stopped():
+                return
             if isinstance(item, BaseException):
                 raise item
             if item is None:
