@@ -172,7 +172,8 @@ def test_row_by_row_equals_batches_of_one_row_through_tensorflow(overrides):
     schema = samples.schema()
     row_by_row, in_batches = learners(schema, *overrides)
     rows = rows_of(schema, 300)
-    scores = row_by_row.learn(rows)["click"]
+    parts = [{name: column[part] for name, column in rows.items()} for part in (slice(120), slice(120, None))]
+    scores = np.concatenate([row_by_row.learn(part)["click"] for part in parts])
     for i in range(300):
         expected = in_batches.learn({name: column[i : i + 1] for name, column in rows.items()})["click"]
         np.testing.assert_allclose(scores[i], expected[0], rtol=0, atol=1e-5)
