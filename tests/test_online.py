@@ -442,13 +442,14 @@ def test_a_signal_is_heard_while_the_stream_waits(start, tmp_path, lines):
     written(tmp_path / "days/1.tsv", lines[:100])
     waiting = []
     for name, number, code in (("term", signal.SIGTERM, 143), ("int", signal.SIGINT, 130)):
-        process = start(f"watch-{name}", "data.files=days", "online.watch_s=100")
+        process = start(f"watch-{name}", "data.files=days", "online.watch_s=100", "online.save_every_s=0")
         waiting.append((process, f"watch-{name}", number, code, 100))
-        process = start(f"input-{name}", "data.files=-", stdin=subprocess.PIPE)
-        waiting.append((process, f"input-{name}", number, code, 0))
+        process = start(f"input-{name}", "data.files=-", "online.save_every_s=0", stdin=subprocess.PIPE)
+        process.stdin.write("".join(lines[:70]) + lines[70][:20])
+        process.stdin.flush()
+        waiting.append((process, f"input-{name}", number, code, 70))
     for process, name, *_ in waiting:
-        wait_until(lambda name=name: (tmp_path / name / "metrics.jsonl").exists(), process)
-    time.sleep(0.7)
+        wait_until(lambda name=name: saved_rows(tmp_path / name), process)
     for process, name, number, code, rows in waiting:
         process.send_signal(number)
         assert process.wait(timeout=30) == code, process.communicate()  # with standard input still open

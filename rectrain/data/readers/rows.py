@@ -7,10 +7,12 @@ ends; blank lines are no rows. A quote has a meaning only at the start of a cell
 import gzip
 import itertools
 import re
+import select
 import sys
+import time
 import zlib
 from collections.abc import Callable, Iterator
-from io import BufferedIOBase, BufferedReader, RawIOBase
+from io import BufferedIOBase, BufferedReader, RawIOBase, UnsupportedOperation
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +31,7 @@ BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
 _CONTENT = re.compile(rb"[^\r\n]")  # anything but blank lines
 _LINE_END = re.compile(rb"\r\n|\n|\r(?=[^\n])")  # no CR that is the last byte: half a line end?
+_GATHER_S = 1.0
 _HEAD_BYTES = 8  # that tell what a file is
 _NO_TEXT = {  # first bytes -> what the file is, what to do
     b"PK\x03\x04": "a zip archive; unpack it first",
@@ -233,7 +236,13 @@ def _open(path: Path) -> RawIOBase:
 
 
 class _StandardInput(RawIOBase):
-    """Knows its first bytes and how many were read, which a pipe cannot be asked."""
+    """Knows its first bytes and how many were read, which a pipe cannot be asked.
+
+    While it `gathers`, it says None (nothing there) a second after the first bytes since the last None, so that what a
+    slow pipe has given is not held back until a chunk is full.
+    """
+
+    gathers = False
 
     def __init__(self):
         name = shown(STANDARD_INPUT)
@@ -248,6 +257,7 @@ class _StandardInput(RawIOBase):
         if not self.head:
             raise no_rows(name, "0 bytes")
         self._num_read = 0
+        self._since: float | None = time.monotonic()
 
     def _first_bytes(self) -> bytes:
         data = more = self._source.read(_HEAD_BYTES)
@@ -260,11 +270,24 @@ class _StandardInput(RawIOBase):
         return True
 
     def readinto(self, buffer):
+        if self.gathers and not self._unread and not self._more_in_time():
+            self._since = None
+            return None
         data = self._unread[: len(buffer)] or self._source.read(len(buffer))
         self._unread = self._unread[len(data) :]
+        self._since = time.monotonic() if self._since is None else self._since
         self._num_read += len(data)
         buffer[: len(data)] = data
         return len(data)
+
+    def _more_in_time(self) -> bool:
+        if self._since is None:
+            return True
+        left = self._since + _GATHER_S - time.monotonic()
+        try:
+            return left > 0 and bool(select.select([self._source.fileno()], [], [], left)[0])
+        except UnsupportedOperation:  # text in memory
+            return True
 
     def tell(self):
         return self._num_read
@@ -288,6 +311,8 @@ def _decompress(path: Path, raw: RawIOBase) -> BufferedIOBase:
         return gzip.GzipFile(fileobj=raw)
     if path.suffix == ".gz":
         raise InputError(f"{path}: named .gz but does not hold gzip data. Fetch it again, or rename it if it is text.")
+    if isinstance(raw, _StandardInput):
+        raw.gathers = True
     return BufferedReader(raw)
 
 
@@ -295,6 +320,8 @@ def _read(path: Path, stream: BufferedIOBase, raw: RawIOBase, advance) -> bytes:
     before = raw.tell()
     try:
         data = stream.read(CHUNK_BYTES)
+        while data is None:  # standard input, which waits from now on
+            data = stream.read(CHUNK_BYTES)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(
             f"{shown(path)}: the gzip data are cut short or damaged, at or before byte {raw.tell():,} ({error}). "
