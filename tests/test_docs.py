@@ -20,7 +20,14 @@ from rectrain import config, registry
 from rectrain.cli import COMMANDS
 from rectrain.evaluation import regression
 from rectrain.hydra_errors import with_key_added
-from rectrain.sections import bench_config, compare_config, evaluate_config, prepare_config, train_config
+from rectrain.sections import (
+    bench_config,
+    compare_config,
+    evaluate_config,
+    online_config,
+    prepare_config,
+    train_config,
+)
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "data/README.md"]
@@ -103,6 +110,7 @@ def test_every_command_composes(page, words, conf):
     check = {
         "train": train_config,
         "prepare": prepare_config,
+        "online": online_config,
         "evaluate": evaluate_config,
         "compare": compare_config,
         "bench": bench_config,

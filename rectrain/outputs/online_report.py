@@ -12,7 +12,7 @@ _COLUMNS = (
     ("rows", 12),
     ("logloss", 9),
     ("AUC", 7),
-    ("overall", 9),
+    ("logloss", 9),
     ("AUC", 7),
     ("base rate", 10),
     ("non-zero", 12),
@@ -101,4 +101,4 @@ def _metric_chart(windows: list[dict], task: str, key: str, x: charts.Axis) -> s
 def _sparsity_chart(windows: list[dict], x: charts.Axis) -> str:
     points = [(w["rows"], w["nonzero_weights"]) for w in windows]
     y = charts.axis_from_zero("weights", max(1, *(n for _, n in points)))
-    return charts.line_chart("Weights that are not 0", x, y, [Series("not 0", "train whole", points)])
+    return charts.line_chart("Weights that are not 0", x, y, [Series("not 0", "valid", points, dots=len(points) <= 40)])
