@@ -11,7 +11,7 @@ import sys
 import traceback
 from pathlib import Path
 
-COMMANDS = ("train", "prepare", "online", "evaluate", "compare", "bench")
+COMMANDS = ("train", "prepare", "online", "evaluate", "export", "compare", "bench")
 
 
 def main():
@@ -151,6 +151,10 @@ def _run_command(command: str, raw, run_dir, config_yaml: str, typed: str):
         from rectrain.commands import evaluate
 
         evaluate.run(raw)
+    elif command == "export":
+        from rectrain.commands import export
+
+        export.run(raw)
     elif command == "compare":
         from rectrain.commands import compare
 

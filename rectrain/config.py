@@ -410,6 +410,13 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True)
+class ExportConfig:
+    run: str
+    files: str | list[str] | None  # that name the values of hashed features; null: data.files of the run
+    output: str | None
+
+
+@dataclass(frozen=True)
 class CompareConfig:
     runs: list[str]
     split: Literal["train", "valid", "test"]

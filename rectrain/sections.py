@@ -7,6 +7,7 @@ from rectrain.config import (
     CompareConfig,
     DataConfig,
     EvaluateConfig,
+    ExportConfig,
     OnlineConfig,
     OptimizerConfig,
     PrepareConfig,
@@ -91,6 +92,13 @@ def evaluate_config(raw: dict) -> EvaluateConfig:
             "run=null: expected the folder of a run, as in rectrain evaluate run=outputs/DATE/TIME_dcn_criteo."
         )
     return parse(EvaluateConfig, raw, "")
+
+
+def export_config(raw: dict) -> ExportConfig:
+    """The same for `rectrain export`."""
+    if raw.get("run") is None:
+        raise InputError("run=null: expected the folder of an online run, as in rectrain export run=outputs/stream.")
+    return parse(ExportConfig, raw, "")
 
 
 def compare_config(raw: dict) -> CompareConfig:

@@ -48,6 +48,10 @@ class Text:
     def encoding(self) -> dict:
         return self.encoder.encoding
 
+    def texts(self, block: Block) -> pa.Array:
+        """What is looked up, string (N,)."""
+        return block.columns[self.name]
+
     def ids(self, block: Block) -> np.ndarray:
         """int (N,)."""
         return self.encoder.ids(block.columns[self.name])
@@ -82,6 +86,10 @@ class LogSquare:
     @property
     def encoding(self) -> dict:
         return {**self.encoder.encoding, "type": "log_square"}
+
+    def texts(self, block: Block) -> pa.Array:
+        """What is looked up in a block, string (V,), each once."""
+        return self._categories(block).dictionary
 
     def ids(self, block: Block) -> np.ndarray:
         """int32 (N,)."""
@@ -183,6 +191,10 @@ class MultiValued:
     @property
     def encoding(self) -> dict:
         return {**self.encoder.encoding, "separator": self._separator}
+
+    def texts(self, block: Block) -> pa.Array:
+        """What is looked up, string (M,)."""
+        return self._items(block)[0]
 
     def ids(self, block: Block) -> tuple[np.ndarray, np.ndarray]:
         """Ids of all rows one after the other, int (M,), and how many each row has, int (N,)."""

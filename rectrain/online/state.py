@@ -65,16 +65,34 @@ def load(folder: Path, fixed: dict) -> tuple[OnlineState, Path] | None:
     Raises:
         InputError: it is damaged, or that of another config.
     """
+    place = newest(folder)
+    if place is None:
+        return None
+    try:
+        state = OnlineState(**json.loads((place / "state.json").read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError) as error:
+        raise _damaged(place, error) from error
+    _check_same(state.fixed, fixed, folder, "")
+    return state, place
+
+
+def newest(folder: Path) -> Path | None:
+    """The folder that was saved last; None where nothing was.
+
+    Raises:
+        InputError: the index is damaged.
+    """
     index = folder / "index.json"
     if not index.exists():
         return None
     try:
-        place = folder / json.loads(index.read_text(encoding="utf-8"))["folder"]
-        state = OnlineState(**json.loads((place / "state.json").read_text(encoding="utf-8")))
+        return folder / json.loads(index.read_text(encoding="utf-8"))["folder"]
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{index} is damaged ({error}); expected the state that an online run left.") from error
-    _check_same(state.fixed, fixed, folder, "")
-    return state, place
+        raise _damaged(index, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> InputError:
+    return InputError(f"{path} is damaged ({error}); expected the state that an online run left.")
 
 
 def _check_same(saved: dict, now: dict, folder: Path, prefix: str):

@@ -1,0 +1,117 @@
+"""rectrain export: a scorer needs no more than the file."""
+
+import json
+import math
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+ROWS = ["1,a,x|y,2.5", "0,b,,0", "0,a,y,1", "1,,x|z|x,-1", "0,c,z,0.5", "1,a,x,3"] * 40
+LAYOUT = ["--config-dir=configs", "data=letters"]
+YAML = """\
+name: letters
+format: {reader: csv}
+labels: {click: click}
+features:
+  letters: {type: categorical, columns: [letter]}
+  tags: {type: multi_valued, columns: [tags], max_length: 3}
+  sizes: {type: numeric, columns: [size]}
+"""
+
+
+@pytest.fixture
+def trained(rectrain, tmp_path):
+    (tmp_path / "configs/data").mkdir(parents=True)
+    (tmp_path / "configs/data/letters.yaml").write_text(YAML)
+    (tmp_path / "rows.csv").write_text("click,letter,tags,size\n" + "\n".join(ROWS) + "\n")
+
+    def call(*overrides):
+        fixed = [*LAYOUT, "data.files=rows.csv", "online.bits=12", "optimizer.beta=1", "hydra.run.dir=run"]
+        code, _, err = rectrain("online", *fixed, *overrides)
+        assert code == 0, err
+        places = list((tmp_path / "run/checkpoints").glob("rows-*/state.npy"))
+        return np.load(places[0])[:, 0]
+
+    return call
+
+
+def exported(tmp_path):
+    return pq.read_table(tmp_path / "run/export/weights.parquet").to_pylist()
+
+
+def logit(weights: dict, letter, tags, size) -> float:
+    found = weights.get(("letter", letter or None), 0.0)
+    kept = [tag for tag in tags.split("|") if tag][:3]
+    found += sum(weights.get(("tags", tag), 0.0) for tag in kept) / max(len(kept), 1)
+    return found + weights.get(("size", None), 0.0) * float(size) + weights[("(bias)", None)]
+
+
+def test_scores_from_the_file_are_those_of_the_learner(rectrain, trained, tmp_path):
+    state = trained()
+    assert rectrain("export", "run=run")[0] == 0
+    rows = exported(tmp_path)
+    weights = {(row["feature"], row["value"]): row["weight"] for row in rows}
+    assert len(weights) == len(rows)
+    assert all(row["weight"] == state[row["coordinate"]] != 0 for row in rows)
+    (tmp_path / "next.csv").write_text("click,letter,tags,size\n0,a,x|z,2\n")
+    before = sum_of_losses(tmp_path)
+    fixed = [*LAYOUT, "online.bits=12", "optimizer.beta=1", "hydra.run.dir=run", "resume=true"]
+    assert rectrain("online", *fixed, "data.files=next.csv")[0] == 0
+    loss = math.log1p(math.exp(logit(weights, "a", "x|z", 2)))  # of a row that was scored before it was learned from
+    assert sum_of_losses(tmp_path) - before == pytest.approx(loss, abs=1e-5)
+
+
+def sum_of_losses(tmp_path) -> float:
+    """Sum of the progressive losses so far."""
+    metrics = json.loads((tmp_path / "run/report.json").read_text())["metrics"]["progressive"]["click"]
+    return metrics["logloss"]["value"] * metrics["rows"]
+
+
+def test_zero_weights_are_left_out_and_what_no_file_names_comes_without_name(rectrain, trained, tmp_path):
+    state = trained("optimizer.lambda1=0.5")
+    (tmp_path / "few.csv").write_text("click,letter,tags,size\n1,a,x,1\n")
+    code, out, _ = rectrain("export", "run=run", "files=few.csv", "output=few.parquet")
+    assert code == 0
+    rows = pq.read_table(tmp_path / "few.parquet").to_pylist()
+    assert {row["coordinate"] for row in rows} == set(np.flatnonzero(state))
+    named = {(row["feature"], row["value"]) for row in rows}
+    assert ("letter", "a") in named
+    assert (None, None) in named
+    assert ("letter", "b") not in named
+    assert "weights have no name" in out
+
+
+def test_prepared_data_name_values_by_their_vocabularies(rectrain, trained, tmp_path):
+    state = trained("online.source=prepared")
+    assert rectrain("export", "run=run")[0] == 0
+    rows = exported(tmp_path)
+    assert {row["coordinate"] for row in rows} == set(np.flatnonzero(state))
+    assert {row["value"] for row in rows if row["feature"] == "letter"} == {"a", "b", "c", None}
+    assert None not in {row["feature"] for row in rows}
+
+
+@pytest.mark.parametrize(
+    ("overrides", "expected"),
+    [
+        ([], "run=null"),
+        (["run=nowhere"], "run=nowhere: no run"),
+        (["run=run", "files=missing.csv"], "missing.csv"),
+        (["run=run", "output=rows.csv/x.parquet"], "output="),
+    ],
+)
+def test_what_is_wrong_is_named(rectrain, trained, tmp_path, overrides, expected):
+    trained()
+    code, _, err = rectrain("export", *overrides)
+    assert code == 2
+    assert expected in err
+
+
+def test_a_run_in_windows_is_refused(rectrain, trained):
+    trained()
+    windows = ["online.batch_size=64", "hydra.run.dir=windows"]
+    code, _, err = rectrain("online", *LAYOUT, "data.files=rows.csv", "online.bits=12", *windows)
+    assert code == 0, err
+    code, _, err = rectrain("export", "run=windows")
+    assert code == 2
+    assert "windows of rows" in err
