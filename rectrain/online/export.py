@@ -15,11 +15,12 @@ from rectrain import registry
 from rectrain.config import DataConfig
 from rectrain.data.bad_rows import BadRows
 from rectrain.data.columns import kinds
+from rectrain.data.features import Quantile
 from rectrain.data.manifest import Prepared
 from rectrain.data.sources import find_files
 from rectrain.data.values import ValueTable
 from rectrain.online.features import HashedFeatures
-from rectrain.schema import Schema
+from rectrain.schema import Categorical, MultiValued, Schema
 
 BIAS = "(bias)"
 _SCHEMA = pa.schema(
@@ -38,19 +39,16 @@ def nonzero_weights(weights: np.ndarray, schema: Schema, named: Iterator[Named])
         weights: float32 (C + 1,), the bias last.
     """
     parts, unnamed = [], weights != 0
-    numbers = [(f.name, pa.nulls(1, pa.string()), np.array([schema.num_linear_rows + k])) for k, f in _numbers(schema)]
-    bias = (BIAS, pa.nulls(1, pa.string()), np.array([len(weights) - 1]))
-    for feature, values, ids in (*named, *numbers, bias):
+    alone = [*(f.name for f in schema.numeric), BIAS]  # the last coordinates
+    first = len(weights) - len(alone)
+    single = [(name, pa.nulls(1, pa.string()), np.array([first + k])) for k, name in enumerate(alone)]
+    for feature, values, ids in (*named, *single):
         kept = weights[ids] != 0
         parts.append(_part([feature] * int(kept.sum()), values.filter(pa.array(kept)), ids[kept], weights))
         unnamed[ids] = False
     left = np.flatnonzero(unnamed)
     parts.append(_part([None] * len(left), pa.nulls(len(left), pa.string()), left, weights))
     return pa.concat_tables(parts)
-
-
-def _numbers(schema: Schema):
-    return enumerate(schema.numeric)
 
 
 def _part(features: list, values: pa.Array, ids: np.ndarray, weights: np.ndarray) -> pa.Table:
@@ -62,7 +60,7 @@ def named_by_files(data: DataConfig, buckets: int) -> Iterator[Named]:
     """The values of raw files; one pass, memory follows the vocabularies."""
     features = HashedFeatures(data, buckets)
     features.schema()
-    texts = [*features.categorical, *features.multi_valued]
+    texts = [f for f in (*features.categorical, *features.multi_valued) if not isinstance(f, Quantile)]
     tables = {feature.name: ValueTable() for feature in texts}
     read = registry.load("data/readers", data.format.reader, "read")
     skips = {"bad_rows": BadRows(data.max_bad_rows, Path(os.devnull))} if data.max_bad_rows else {}
@@ -77,7 +75,8 @@ def named_by_files(data: DataConfig, buckets: int) -> Iterator[Named]:
 
 def named_by_vocabulary(prepared: Prepared) -> Iterator[Named]:
     """The values of the vocabularies of prepared data; hashed features have none."""
-    for feature in (*prepared.schema.categorical, *prepared.schema.multi_valued):
+    features: list[Categorical | MultiValued] = [*prepared.schema.categorical, *prepared.schema.multi_valued]
+    for feature in features:
         if "file" in feature.encoding:
             kept = pq.read_table(prepared.folder / feature.encoding["file"])["value"].combine_chunks()
             values = pa.concat_arrays([pa.nulls(1, pa.string()), pa.array(["(out of vocabulary)"]), kept])
