@@ -182,7 +182,15 @@ def test_report_table_and_lines(rectrain, tmp_path, lines):
     assert found[-1]["overall"]["click"]["logloss"] == click["logloss"]["value"]
     assert [line.split()[0] for line in out.splitlines() if re.match(r" +\d", line)] == ["1,000", "2,000", "3,500"]
     page = (tmp_path / "run/report.html").read_text(encoding="utf-8")
-    assert all(title in page for title in ("Progressive validation", "AUC, click", "Weights that are not 0"))
+    assert all(
+        title in page
+        for title in (
+            "click before each row was learned from",
+            "Progressive validation",
+            "AUC, click",
+            "Weights that are not 0",
+        )
+    )
     assert page.count("<figure>") >= 3
 
 

@@ -95,14 +95,14 @@ def sample_banner(report: dict) -> str:
 
 
 def verdict(report: dict) -> str:
-    """Cards for the last split there is: test, else valid, else train."""
+    """Cards for the last split there is: test, else valid, else train; or for all rows of an online run."""
     metrics, splits = report.get("metrics") or {}, split_names(report, "metrics")
     if not splits:
         return "" if report["status"] == "failed" else '<p class="muted">No evaluation was made.</p>'
     split = splits[-1]
+    where = "before each row was learned from" if split == "progressive" else f"on the {split} split"
     return "".join(
-        f"<section><h2>{text(f'{task} on the {split} split')}</h2>{counted_rows(entry)}{cards(report, entry)}"
-        "</section>\n"
+        f"<section><h2>{text(f'{task} {where}')}</h2>{counted_rows(entry)}{cards(report, entry)}</section>\n"
         for task, entry in metrics[split].items()
     )
 
