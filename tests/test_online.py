@@ -14,10 +14,13 @@ import time
 from io import BytesIO, TextIOWrapper
 
 import numpy as np
+import pyarrow as pa
 import pytest
 
 from rectrain.data import sample
+from rectrain.data.blocks import Block
 from rectrain.online import state as states
+from rectrain.online.quarantine import Quarantine
 
 ROWS = 4_000
 DEFAULTS = {"model": "lr", "optimizer": "ftrl", "data": "criteo", "online.bits": "14"}
@@ -631,3 +634,29 @@ def test_values_are_let_in_from_their_nth_occurrence_on(online, tmp_path):
     options = [*clicks(tmp_path, rows), "online.window=1", "online.bits=20"]
     online("run", *options, "online.min_count=2")
     assert [entry["nonzero_weights"] for entry in told(tmp_path / "run")] == [0, 1, 1, 2]
+
+
+def test_bad_rows_that_are_read_again_are_counted_once(tmp_path):
+    path = tmp_path / "bad_rows.jsonl"
+
+    def read(bad, last):
+        """A file's bad rows up to a line: odd ones do not parse, the label of even ones is wrong."""
+        for line in range(1, last + 1):
+            if line % 2:
+                bad.add(tmp_path / "a", line, b"row", "odd")
+            else:
+                block = Block(
+                    {"label": pa.array([7.0])}, 1, tmp_path / "a", line - 1, lambda file, row: f"{file}, line {row + 1}"
+                )
+                bad.add_parsed(block, f"{tmp_path / 'a'}, line {line}: even")
+
+    bad = Quarantine(10, path, {})
+    read(bad, 4)
+    marks = json.loads(json.dumps(bad.marks()))
+    read(bad, 7)  # ahead of what is saved
+    again = Quarantine(10, path, marks)
+    read(again, 6)
+    assert again.count == 6
+    assert [(entry["line"], entry["why"]) for entry in entries(path)] == [
+        (line, "odd" if line % 2 else "even") for line in range(1, 7)
+    ]
