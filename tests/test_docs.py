@@ -24,6 +24,7 @@ from rectrain.sections import (
     bench_config,
     compare_config,
     evaluate_config,
+    export_config,
     online_config,
     prepare_config,
     train_config,
@@ -112,6 +113,7 @@ def test_every_command_composes(page, words, conf):
         "prepare": prepare_config,
         "online": online_config,
         "evaluate": evaluate_config,
+        "export": export_config,
         "compare": compare_config,
         "bench": bench_config,
     }
