@@ -7,6 +7,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from rectrain.online import features
+
 ROWS = ["1,a,x|y,2.5", "0,b,,0", "0,a,y,1", "1,,x|z|x,-1", "0,c,z,0.5", "1,a,x,3"] * 40
 LAYOUT = ["--config-dir=configs", "data=letters"]
 YAML = """\
@@ -115,3 +117,15 @@ def test_a_run_in_windows_is_refused(rectrain, trained):
     code, _, err = rectrain("export", "run=windows")
     assert code == 2
     assert "windows of rows" in err
+
+
+def test_padding_of_tags_reads_a_row_that_no_value_has(trained, monkeypatch):
+    seen = []
+    healthy = features.packed_rows
+    monkeypatch.setattr("rectrain.online.stream.packed_rows", lambda *a: seen.append(healthy(*a)) or seen[-1])
+    state = trained("online.bits=4")
+    (rows, _), *_ = seen
+    assert (rows["tags"][~rows["tags_valid"]] == 16).all()
+    assert rows["tags"][rows["tags_valid"]].max() < 16
+    assert len(state) == 16 + 1 + 1 + 1  # buckets, padding, the number, the bias
+    assert state[16] == 0

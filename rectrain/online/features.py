@@ -1,11 +1,13 @@
 """Raw rows -> packed rows without a pass before: values are hashed into one table that all features share."""
 
+import dataclasses
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from rectrain import schema
 from rectrain.config import DataConfig, FeatureConfig, NumericConfig, SequenceConfig
 from rectrain.data import conditions, targets
 from rectrain.data.batches import Rows
@@ -18,7 +20,11 @@ from rectrain.errors import InputError
 
 
 class HashedFeatures(Features):
-    """The features of a data set, each value hashed into the same `buckets` rows; crosses have theirs behind them."""
+    """The features of a data set, each value hashed into the same `buckets` rows.
+
+    Behind them comes one row that padding of multi-valued features reads, where there are any: a row that is read is a
+    row that an optimizer may move. Then come the rows of crosses.
+    """
 
     def __init__(self, data: DataConfig, buckets: int):
         _check(data)
@@ -39,10 +45,19 @@ class HashedFeatures(Features):
 
     def _number_rows(self) -> dict[str, int]:
         shared = {f.name: 0 for f in (*self.categorical, *self.multi_valued)}
-        starts = itertools.accumulate((f.num_rows for f in self.crosses), initial=self._buckets if shared else 0)
+        first = self._buckets + bool(self.multi_valued) if shared else 0
+        starts = itertools.accumulate((f.num_rows for f in self.crosses), initial=first)
         return shared | {f.name: start for f, start in zip(self.crosses, starts, strict=False)}
 
-    def schema(self):
+    def _multi_valued_entry(self, feature: MultiValued) -> schema.MultiValued:
+        return dataclasses.replace(super()._multi_valued_entry(feature), num_rows=self.padding + 1)
+
+    @property
+    def padding(self) -> int:
+        """The row that padding reads."""
+        return self._buckets
+
+    def schema(self) -> schema.Schema:
         return self.finish(Path())  # nothing is fitted, and nothing written
 
 
@@ -62,7 +77,7 @@ def _check(data: DataConfig):
             )
 
 
-def packed_rows(block: Block, data: DataConfig, features: Features) -> tuple[Rows, np.ndarray]:
+def packed_rows(block: Block, data: DataConfig, features: HashedFeatures) -> tuple[Rows, np.ndarray]:
     """The rows of a block as batches hold them, and the index of each within its file, int64 (N,).
 
     Raises:
@@ -79,7 +94,7 @@ def packed_rows(block: Block, data: DataConfig, features: Features) -> tuple[Row
     for name, column in features.encode(part).items():
         if isinstance(column, tuple):
             width = next(f.max_length for f in features.multi_valued if f.name == name)
-            rows[name], rows[f"{name}_valid"] = _padded(*column, width)
+            rows[name], rows[f"{name}_valid"] = _padded(*column, width, features.padding)
         else:
             rows[name] = column
     rows |= targets.read(part, data, {})
@@ -87,9 +102,9 @@ def packed_rows(block: Block, data: DataConfig, features: Features) -> tuple[Row
     return rows, block.first_row + chosen
 
 
-def _padded(values: np.ndarray, lengths: np.ndarray, width: int) -> tuple[np.ndarray, np.ndarray]:
+def _padded(values: np.ndarray, lengths: np.ndarray, width: int, padding: int) -> tuple[np.ndarray, np.ndarray]:
     valid = np.arange(width) < lengths[:, None]
-    ids = np.zeros(valid.shape, np.int32)
+    ids = np.full(valid.shape, padding, np.int32)
     ids[valid] = values
     return ids, valid
 

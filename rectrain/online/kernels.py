@@ -96,7 +96,8 @@ def gradient_descent(state, ids, values, labels, weights, rate, rates, lambda1, 
                 state[c, 2] = new_n
                 step = rate / math.sqrt(new_n) if new_n > 0 else 0.0
             w = state[c, 0] - step * gradient
-            state[c, 0] = math.copysign(max(abs(w) - step * threshold, 0.0), w)
+            left = abs(w) - step * threshold
+            state[c, 0] = math.copysign(left, w) if left > 0 else 0.0
 
 
 @compiled()
