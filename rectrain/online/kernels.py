@@ -81,6 +81,8 @@ def gradient_descent(state, ids, values, labels, weights, rate, rates, lambda1, 
             if c >= 0:
                 logit += np.float64(state[c, 0]) * (np.float64(values[i, j]) if counted else 1.0)
         scores[i] = 1 / (1 + math.exp(-logit))
+        if weights[i] == 0:  # nor is it pulled: it does not count for the task
+            continue
         error = (scores[i] - labels[i]) * weights[i]
         step = rate / math.sqrt(num_before + i + 1) if rates == _INVERSE_SQRT else rate
         for j in range(num_values + 1):

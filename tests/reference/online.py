@@ -22,6 +22,8 @@ class Linear:
             logit = sum(float(self.state[c, 0]) * x for c, x in present)
             scores.append(math.exp(logit) / (1 + math.exp(logit)))
             self.num_rows += 1
+            if weights[i] == 0:
+                continue
             error = (scores[-1] - float(labels[i])) * float(weights[i])
             for c, x in present:
                 self.state[c] = self.moved(*map(float, self.state[c]), error * x, c == len(self.state) - 1)
