@@ -36,6 +36,7 @@ BASE = {
     "rows": None,
     "history": None,
     "negatives": None,
+    "max_bad_rows": 0,
     "drop_inconsistent": [],
     "weight": "importance",
     "group": "user",
