@@ -214,7 +214,7 @@ class SampleConfig:
     layout: str
     rows: Count
     seed: int
-    truth: str | None = None  # what the labels depend on, where a layout has several; null: it has one
+    truth: str | None = None  # what the labels depend on, where a layout has several
 
 
 @dataclass(frozen=True)

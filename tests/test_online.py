@@ -21,6 +21,7 @@ from rectrain.data import sample
 from rectrain.data.blocks import Block
 from rectrain.online import state as states
 from rectrain.online.quarantine import Quarantine
+from rectrain.outputs.online_report import table_line
 
 ROWS = 4_000
 DEFAULTS = {"model": "lr", "optimizer": "ftrl", "data": "criteo", "online.bits": "14"}
@@ -622,11 +623,40 @@ def test_a_learner_that_goes_on_recovers_from_drift_and_a_frozen_one_does_not(on
         (["online.watch_s=1", "online.source=prepared"], "online.watch_s"),
         (["data.max_bad_rows=1", "online.source=prepared"], "data.max_bad_rows=1"),
         (["optimizer.alpha=0"], "optimizer.alpha=0"),
+        (["optimizer.lambda_group=1"], "optimizer.lambda_group=0"),
+        (["optimizer=sgd", "optimizer.rates=falling"], "optimizer.rates=falling"),
+        (["optimizer.regularize=frequency"], "optimizer.regularize=frequency"),
+        (["online.source=prepared", "data.split.by=random"], "data.split.by=random"),
         (["online.bits=3"], "online.bits=3"),
     ],
 )
 def test_what_has_no_meaning_is_refused(refusal, tmp_path, lines, overrides, key):
     assert key in refusal("run", f"data.files={written(tmp_path / '1.tsv', lines[:10])}", *overrides)
+
+
+@pytest.mark.parametrize(
+    ("data", "overrides", "key"),
+    [("ali_ccp", [], "task.only=[click]"), ("mmoe_synthetic", ["model=shared_bottom"], "task.only")],
+)
+def test_tasks_that_cannot_be_learned_are_refused(rectrain, data, overrides, key):
+    code, _, err = rectrain("online", f"data={data}", "data.sample.rows=2000", "hydra.run.dir=run", *overrides)
+    assert code == 2
+    assert key in err
+
+
+def test_a_state_of_other_prepared_data_is_refused(refusal, online, tmp_path, lines):
+    """Its vocabularies number the values otherwise."""
+    days = [written(tmp_path / f"{day}.tsv", part) for day, part in enumerate((lines[:600], lines[600:]))]
+    online("run", f"data.files={days[0]}", "online.source=prepared")
+    err = refusal("run", f"data.files={days[1]}", "online.source=prepared", "resume=true")
+    assert "prepared data=criteo-" in err
+
+
+def test_the_table_keeps_to_ascii_where_the_terminal_does():
+    window = {"click": {"logloss": None, "auc": None, "base_rate": None}}
+    entry = {"rows": 1, "seconds": 1.0, "nonzero_weights": 0, "window": window, "overall": window}
+    assert table_line(entry, "click", several=True, unicode=False).isascii()
+    assert not table_line(entry, "click", several=True, unicode=True).isascii()
 
 
 def test_values_are_let_in_from_their_nth_occurrence_on(online, tmp_path):

@@ -109,6 +109,25 @@ def test_what_is_wrong_is_named(rectrain, trained, tmp_path, overrides, expected
     assert expected in err
 
 
+def test_runs_without_such_weights_are_refused(rectrain, trained, tmp_path):
+    trained()
+    config = (tmp_path / "run/config.yaml").read_text()
+    for folder, text, expected in (
+        ("training", "seed: 1\n", "no run of rectrain online"),
+        ("fresh", config, "has saved nothing"),
+    ):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "config.yaml").write_text(text)
+        (tmp_path / folder / "schema.json").write_bytes((tmp_path / "run/schema.json").read_bytes())
+        code, _, err = rectrain("export", f"run={folder}")
+        assert code == 2
+        assert expected in err
+    (tmp_path / "run/config.yaml").write_text(config.replace("files: rows.csv", "files: '-'"))
+    code, _, err = rectrain("export", "run=run")
+    assert code == 2
+    assert "files=null: the run read standard input" in err
+
+
 def test_a_run_in_windows_is_refused(rectrain, trained):
     trained()
     windows = ["online.batch_size=64", "hydra.run.dir=windows"]

@@ -9,10 +9,11 @@ from pathlib import Path
 
 from rectrain.commands.prepare import prepare_and_say, say_sample
 from rectrain.config import OnlineConfig
-from rectrain.console import import_tensorflow, open_log, say
+from rectrain.console import import_tensorflow, open_log, say, speaks_unicode
 from rectrain.data.readers.rows import STANDARD_INPUT
 from rectrain.data.sources import find_files
 from rectrain.errors import InputError, StoppedError
+from rectrain.models.outputs import single_task
 from rectrain.online import state as states
 from rectrain.online.features import HashedFeatures
 from rectrain.online.linear import OPTIMIZERS, LinearLearner
@@ -51,7 +52,7 @@ def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
         learner,
         tasks,
         run_dir.checkpoints,
-        _fixed(raw),
+        _fixed(raw, source),
         on_window=lambda entry: _tell(run_dir, entry, tasks),
         stopped=caught.any,
     )
@@ -150,9 +151,7 @@ def _tasks(config: OnlineConfig, schema: Schema) -> list[Task]:
 def _learner(config: OnlineConfig, source: _Source, tasks: list[Task]):
     name, optimizer = config.model.name, config.optimizer.name
     if config.online.batch_size == 1 and name == "lr" and optimizer in OPTIMIZERS:
-        if len(tasks) > 1:
-            names = ", ".join(task.name for task in tasks)
-            raise InputError(f"model=lr has one task; the data set has {names}. Choose one with task.only=[{names}].")
+        single_task(tasks)
         return LinearLearner(config, source.schema, tasks[0])
     if config.online.min_count > 1:
         raise InputError(
@@ -165,9 +164,11 @@ def _learner(config: OnlineConfig, source: _Source, tasks: list[Task]):
     return ModelLearner(config, source.schema, source.prepared_folder)
 
 
-def _fixed(raw: dict) -> dict:
+def _fixed(raw: dict, source: _Source) -> dict:
     """The parts of a composed config that decide what a state means."""
+    prepared = source.prepared_folder
     return {
+        "prepared data": None if prepared is None else prepared.name,  # whose vocabularies number the values
         **{key: raw[key] for key in _FIXED},
         "data": {key: raw["data"].get(key) for key in _FIXED_OF_DATA},
         "online": {key: raw["online"][key] for key in _FIXED_OF_ONLINE},
@@ -191,7 +192,7 @@ def _tell(run_dir: RunDir, entry: dict, tasks: list[Task]):
     with run_dir.metrics.open("a", encoding="utf-8") as file:
         file.write(json.dumps(entry, allow_nan=False) + "\n")
     for task in tasks:
-        say(table_line(entry, task.name, several=len(tasks) > 1))
+        say(table_line(entry, task.name, several=len(tasks) > 1, unicode=speaks_unicode()))
 
 
 def _end(run_dir: RunDir, loop: Loop):

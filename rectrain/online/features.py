@@ -7,7 +7,6 @@ from pathlib import Path
 
 import numpy as np
 
-from rectrain import schema
 from rectrain.config import DataConfig, FeatureConfig, NumericConfig, SequenceConfig
 from rectrain.data import conditions, targets
 from rectrain.data.batches import Rows
@@ -17,6 +16,8 @@ from rectrain.data.features import LogSquare, MultiValued, Number, Quantile, Tex
 from rectrain.data.plan import Features
 from rectrain.data.vocab import SharedHash
 from rectrain.errors import InputError
+from rectrain.schema import MultiValued as PackedMultiValued
+from rectrain.schema import Schema
 
 
 class HashedFeatures(Features):
@@ -49,7 +50,7 @@ class HashedFeatures(Features):
         starts = itertools.accumulate((f.num_rows for f in self.crosses), initial=first)
         return shared | {f.name: start for f, start in zip(self.crosses, starts, strict=False)}
 
-    def _multi_valued_entry(self, feature: MultiValued) -> schema.MultiValued:
+    def _multi_valued_entry(self, feature: MultiValued) -> PackedMultiValued:
         return dataclasses.replace(super()._multi_valued_entry(feature), num_rows=self.padding + 1)
 
     @property
@@ -57,7 +58,7 @@ class HashedFeatures(Features):
         """The row that padding reads."""
         return self._buckets
 
-    def schema(self) -> schema.Schema:
+    def schema(self) -> Schema:
         return self.finish(Path())  # nothing is fitted, and nothing written
 
 

@@ -9,14 +9,27 @@ Letters: N rows, M values of a row, C coordinates.
 
 import math
 
+import numba
 import numpy as np
 
 from rectrain.data.compiled import compiled
+from rectrain.optimizers.rates import RATES
 
-RATES = ("constant", "inverse_sqrt", "per_coordinate")  # of gradient descent, as optimizer.rates names them
-_INVERSE_SQRT, _PER_COORDINATE = 1, 2
+_INVERSE_SQRT, _PER_COORDINATE = (RATES.index(name) for name in ("inverse_sqrt", "per_coordinate"))
 _NUM_HASHES = 3
 _MULTIPLIERS = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xC2B2AE3D27D4EB4F), np.uint64(0x165667B19E3779F9))
+
+
+# Inlined before types are known: a call would count references of the arrays.
+@numba.njit(inline="always")
+def _probability(state, ids, values, i):
+    """Of row i, with the weights as they are."""
+    logit = np.float64(state[len(state) - 1, 0])
+    for j in range(ids.shape[1]):
+        c = ids[i, j]
+        if c >= 0:
+            logit += np.float64(state[c, 0]) * (np.float64(values[i, j]) if values.shape[0] > 0 else 1.0)
+    return 1 / (1 + math.exp(-logit))
 
 
 @compiled()
@@ -32,12 +45,7 @@ def ftrl(state, ids, values, labels, weights, alpha, beta, lambda1, lambda2, sco
     bias, num_values = len(state) - 1, ids.shape[1]
     counted = values.shape[0] > 0
     for i in range(len(ids)):
-        logit = np.float64(state[bias, 0])
-        for j in range(num_values):
-            c = ids[i, j]
-            if c >= 0:
-                logit += np.float64(state[c, 0]) * (np.float64(values[i, j]) if counted else 1.0)
-        scores[i] = 1 / (1 + math.exp(-logit))
+        scores[i] = _probability(state, ids, values, i)
         error = (scores[i] - labels[i]) * weights[i]
         if error == 0:
             continue
@@ -69,18 +77,13 @@ def gradient_descent(state, ids, values, labels, weights, rate, rates, lambda1, 
     Sources: Zinkevich 2003, "Online Convex Programming and Generalized Infinitesimal Gradient Ascent"; Langford, Li and
         Zhang 2009, "Sparse Online Learning via Truncated Gradient".
     Args:
-        rates: index in RATES.  num_before: rows learned from before these.
+        rates: index in optimizers/rates.py.  num_before: rows learned from before these.
         The others as in `ftrl`; z is not used.
     """
     bias, num_values = len(state) - 1, ids.shape[1]
     counted = values.shape[0] > 0
     for i in range(len(ids)):
-        logit = np.float64(state[bias, 0])
-        for j in range(num_values):
-            c = ids[i, j]
-            if c >= 0:
-                logit += np.float64(state[c, 0]) * (np.float64(values[i, j]) if counted else 1.0)
-        scores[i] = 1 / (1 + math.exp(-logit))
+        scores[i] = _probability(state, ids, values, i)
         if weights[i] == 0:  # nor is it pulled: it does not count for the task
             continue
         error = (scores[i] - labels[i]) * weights[i]

@@ -14,6 +14,7 @@ from rectrain.config import OnlineConfig
 from rectrain.data.batches import Rows
 from rectrain.errors import InputError, did_you_mean
 from rectrain.online import kernels
+from rectrain.optimizers.rates import RATES
 from rectrain.schema import Schema
 from rectrain.tasks import Task
 
@@ -59,7 +60,7 @@ class LinearLearner:
             alpha, beta, lambda2 = (float(knobs[name]) for name in ("alpha", "beta", "lambda2"))
             kernels.ftrl(self.state, ids, values, labels, weights, alpha, beta, lambda1, lambda2, scores)
         else:
-            rate, rates = float(knobs["learning_rate"]), kernels.RATES.index(knobs["rates"])
+            rate, rates = float(knobs["learning_rate"]), RATES.index(knobs["rates"])
             kernels.gradient_descent(
                 self.state, ids, values, labels, weights, rate, rates, lambda1, self.num_rows, scores
             )
@@ -137,9 +138,9 @@ def _check(config: OnlineConfig):
             "optimizer.lambda_group is about vectors; model=lr has single weights, whose L1 is optimizer.lambda1. Set "
             "optimizer.lambda_group=0."
         )
-    if "rates" in knobs and knobs["rates"] not in kernels.RATES:
-        hint = did_you_mean(knobs["rates"], kernels.RATES)
-        raise InputError(f"optimizer.rates={knobs['rates']}: expected one of {', '.join(kernels.RATES)}.{hint}")
+    if "rates" in knobs and knobs["rates"] not in RATES:
+        hint = did_you_mean(knobs["rates"], RATES)
+        raise InputError(f"optimizer.rates={knobs['rates']}: expected one of {', '.join(RATES)}.{hint}")
     for name, value in knobs.items():
         least = 0 if name in _NOT_NEGATIVE else math.ulp(0.0)
         if name != "rates" and not least <= value < math.inf:

@@ -4,9 +4,8 @@ import keras
 import tensorflow as tf
 
 from rectrain.errors import InputError, did_you_mean
+from rectrain.optimizers.rates import RATES
 from rectrain.optimizers.touched_rows import NOT_NEGATIVE, TouchedRowsOptimizer, require
-
-RATES = ("constant", "inverse_sqrt", "per_coordinate")
 
 
 class SGD(TouchedRowsOptimizer):

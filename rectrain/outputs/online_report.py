@@ -7,6 +7,8 @@ from datetime import UTC, datetime
 
 from rectrain.outputs import charts, formats
 from rectrain.outputs.charts import Series
+from rectrain.outputs.formats import printable
+from rectrain.outputs.summary import ASCII
 
 _COLUMNS = (
     ("rows", 12),
@@ -27,7 +29,8 @@ def table_head() -> str:
     return above + "\n" + "".join(f"{name:>{width}}" for name, width in _COLUMNS)
 
 
-def table_line(entry: dict, task: str, *, several: bool) -> str:
+def table_line(entry: dict, task: str, *, several: bool, unicode: bool) -> str:
+    """unicode: False keeps to ASCII."""
     window, overall = entry["window"][task], entry["overall"][task]
     cells = [
         formats.count(entry["rows"]),
@@ -40,7 +43,8 @@ def table_line(entry: dict, task: str, *, several: bool) -> str:
         formats.count(int(entry["rows"] / entry["seconds"])) if entry["seconds"] else "",
     ]
     line = "".join(f"{cell:>{width}}" for cell, (_, width) in zip(cells, _COLUMNS, strict=True))
-    return f"{line}  {task}" if several else line
+    line = f"{line}  {printable(task)}" if several else line
+    return line if unicode else line.translate(ASCII).encode("ascii", "backslashreplace").decode()
 
 
 def online_report(facts: dict, loop, learner, source: dict) -> dict:

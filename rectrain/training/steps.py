@@ -47,10 +47,10 @@ class Steps:
         losses = tf.TensorArray(tf.float32, size=num_steps, element_shape=())
         return tf.while_loop(going_on, next_step, (0, True, losses))[2].stack()
 
-    def train_batch(self, batch: dict) -> float:
-        """One step on a packed batch; returns the mean loss of its examples."""
+    def train_batch(self, batch: dict):
+        """One step on a packed batch."""
         names = (*self._inputs, "labels", "weight")
-        return float(self._train_batch({name: tf.convert_to_tensor(batch[name]) for name in names}))
+        self._train_batch({name: tf.convert_to_tensor(batch[name]) for name in names})
 
     def _train_one(self, batch):
         per_replica = self.strategy.run(self._replica_step, (batch,))
