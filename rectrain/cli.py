@@ -11,7 +11,7 @@ import sys
 import traceback
 from pathlib import Path
 
-COMMANDS = ("train", "prepare", "online", "evaluate", "export", "compare", "bench")
+COMMANDS = ("train", "prepare", "online", "predict", "evaluate", "export", "compare", "bench")
 
 
 def main():
@@ -147,6 +147,10 @@ def _run_command(command: str, raw, run_dir, config_yaml: str, typed: str):
         from rectrain.commands import online
 
         online.run(raw, run_dir, config_yaml, typed)
+    elif command == "predict":
+        from rectrain.commands import predict
+
+        predict.run(raw)
     elif command == "evaluate":
         from rectrain.commands import evaluate
 

@@ -410,6 +410,20 @@ class EvaluateConfig:
 
 
 @dataclass(frozen=True)
+class PredictSection:
+    keep: list[str]
+
+
+@dataclass(frozen=True)
+class PredictConfig:
+    run: str
+    input: str | list[str]
+    output: str
+    checkpoint: str | int
+    predict: PredictSection
+
+
+@dataclass(frozen=True)
 class ExportConfig:
     run: str
     files: str | list[str] | None  # that name the values of hashed features; null: data.files of the run

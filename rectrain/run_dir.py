@@ -3,6 +3,7 @@
 import contextlib
 import json
 import re
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,11 @@ class RunDir:
     @property
     def schema(self) -> Path:
         return self.path / "schema.json"
+
+    @property
+    def vocabularies(self) -> Path:
+        """Those of the prepared data, so that new raw rows can be scored where these are not."""
+        return self.path / "vocab"
 
     @property
     def checkpoints(self) -> Path:
@@ -58,14 +64,21 @@ class RunDir:
                 "(hydra.sweep.dir=DIR for a sweep), or remove this one."
             )
 
-    def begin(self, config_yaml: str, schema_json: str):
-        """Makes the folder a run's; where that fails it is left as it was."""
+    def begin(self, config_yaml: str, schema_json: str, prepared: Path | None):
+        """Makes the folder a run's; where that fails it is left as it was.
+
+        Args:
+            prepared: folder of the prepared data; None: the run reads raw files, whose values it hashes.
+        """
         self.path.mkdir(parents=True, exist_ok=True)
         try:
+            if prepared is not None and (prepared / self.vocabularies.name).is_dir():
+                _link_files(prepared / self.vocabularies.name, self.vocabularies)
             write_whole(self.schema, schema_json)
             write_whole(self.config, config_yaml)
         except OSError:
             self.schema.unlink(missing_ok=True)
+            shutil.rmtree(self.vocabularies, ignore_errors=True)
             raise
 
     def report_failure(self, error: str):
@@ -84,6 +97,18 @@ class RunDir:
         with contextlib.suppress(OSError):  # rmdir refuses a folder that holds anything
             for folder in (self.path, *self.path.parents[:2]):  # outputs/<date>/<time>_...
                 folder.rmdir()
+
+
+def _link_files(source: Path, target: Path):
+    """The files of a folder once more: the same bytes on disk where one file system holds both, else a copy."""
+    target.mkdir(exist_ok=True)
+    for path in source.iterdir():
+        there = target / path.name
+        there.unlink(missing_ok=True)
+        try:
+            there.hardlink_to(path)
+        except OSError:  # another file system, or one without links
+            shutil.copyfile(path, there)
 
 
 def write_whole(path: Path, text: str):

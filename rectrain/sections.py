@@ -10,6 +10,7 @@ from rectrain.config import (
     ExportConfig,
     OnlineConfig,
     OptimizerConfig,
+    PredictConfig,
     PrepareConfig,
     TrainConfig,
     check_keys,
@@ -92,6 +93,18 @@ def evaluate_config(raw: dict) -> EvaluateConfig:
             "run=null: expected the folder of a run, as in rectrain evaluate run=outputs/DATE/TIME_dcn_criteo."
         )
     return parse(EvaluateConfig, raw, "")
+
+
+def predict_config(raw: dict) -> PredictConfig:
+    """The same for `rectrain predict`."""
+    expected = {"run": "the folder of a run", "input": "raw files", "output": "a file of .parquet, .csv or .tsv"}
+    for key, what in expected.items():
+        if raw.get(key) is None:
+            raise InputError(
+                f"{key}=null: expected {what}, as in rectrain predict run=outputs/DATE/TIME_dcn_criteo "
+                "input='new/*.tsv' output=scores.parquet."
+            )
+    return parse(PredictConfig, raw, "")
 
 
 def export_config(raw: dict) -> ExportConfig:

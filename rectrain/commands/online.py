@@ -59,7 +59,7 @@ def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
     if config.resume:
         loop.restore()
     source.open(loop.state)
-    run_dir.begin(config_yaml, source.schema.to_json())
+    run_dir.begin(config_yaml, source.schema.to_json(), source.prepared_folder)
     open_log(run_dir.log)
     _begin(config, run_dir, loop, learner)
 

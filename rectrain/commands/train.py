@@ -34,7 +34,7 @@ def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
 
     begun = Begun(command, raw, started, prepare_seconds)
     trainer = build_trainer(config, prepared, run_dir, on_evaluation=_Tracker(run_dir))
-    run_dir.begin(config_yaml, prepared.schema.to_json())
+    run_dir.begin(config_yaml, prepared.schema.to_json(), prepared.folder)
     open_log(run_dir.log)
     say(_header(config, prepared, trainer, run_dir))
     report = _train_and_report(config, begun, prepared, trainer, run_dir)

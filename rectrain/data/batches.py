@@ -205,13 +205,14 @@ def _empty_rows(schema: Schema, groups: list[RowGroup]) -> Rows:
 
 
 def _packed(schema: Schema, table: pa.Table) -> Rows:
-    ragged = _ragged_columns(schema)
+    ragged = ragged_columns(schema)
     rows: Rows = {}
     for name in table.column_names:
         column = table[name].combine_chunks()
         if name in ragged:
-            valid, *place = ragged[name]
-            rows[name], rows[valid] = _padded(column, *place)
+            valid, width, padding = ragged[name]
+            values, lengths = column.flatten().to_numpy(zero_copy_only=False), np.diff(column.offsets.to_numpy())
+            rows[name], rows[valid] = padded(values, lengths, width, padding)
         elif pa.types.is_fixed_size_binary(column.type):
             rows[name] = to_matrix(column, table.schema.field(name))
         else:
@@ -220,7 +221,7 @@ def _packed(schema: Schema, table: pa.Table) -> Rows:
     return rows
 
 
-def _ragged_columns(schema: Schema) -> dict[str, tuple[str, int, int]]:
+def ragged_columns(schema: Schema) -> dict[str, tuple[str, int, int]]:
     """Name of each list column -> (name of its `valid`, width, id of padding)."""
     ragged = {f.name: (f"{f.name}_valid", f.max_length, f.offset) for f in schema.multi_valued}
     for history in schema.histories:
@@ -230,9 +231,9 @@ def _ragged_columns(schema: Schema) -> dict[str, tuple[str, int, int]]:
     return ragged
 
 
-def _padded(column: pa.ListArray, width: int, padding: int) -> tuple[np.ndarray, np.ndarray]:
-    """Ragged lists as (ids, valid), both (rows, width)."""
-    valid = np.arange(width) < np.diff(column.offsets.to_numpy())[:, None]
-    ids = np.full(valid.shape, padding, "int32")
-    ids[valid] = column.flatten().to_numpy(zero_copy_only=False)
+def padded(values: np.ndarray, lengths: np.ndarray, width: int, padding: int) -> tuple[np.ndarray, np.ndarray]:
+    """Ids of all rows one after the other, (M,), as int32 ids and bool valid, both (N, width); lengths: int (N,)."""
+    valid = np.arange(width) < lengths[:, None]
+    ids = np.full(valid.shape, padding, np.int32)
+    ids[valid] = values
     return ids, valid

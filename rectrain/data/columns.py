@@ -25,7 +25,7 @@ class Want:
 
 def special_columns(data: DataConfig) -> list[Want]:
     """Everything but features: labels and their items, conditions, weight, group, time, user, the key of a split."""
-    wants = [_label(label, f"data.labels.{task}") for task, label in data.labels.items() if label is not None]
+    wants = label_columns(data)
     wants += [condition_column(c, key) for c, key in _conditions(data) if c is not None]
     if data.weight is not None:
         wants.append(Want(data.weight, "number", "data.weight"))
@@ -35,17 +35,33 @@ def special_columns(data: DataConfig) -> list[Want]:
         wants.append(Want(data.history.user, "text", "data.history.user"))
         if later_labels(data):
             wants.append(Want(data.history.steps[0], "text", "data.history.steps"))
-    if data.time is not None:
-        wants.append(Want(data.time.column, "number" if data.time.format is None else "text", "data.time.column"))
+    wants += _time(data)
     if data.split.by in ("hash", "last"):
         assert data.split.column is not None
         wants.append(Want(data.split.column, "text", "data.split.column"))
     return wants
 
 
+def label_columns(data: DataConfig) -> list[Want]:
+    return [_label(label, f"data.labels.{task}") for task, label in data.labels.items() if label is not None]
+
+
+def history_columns(data: DataConfig) -> list[Want]:
+    """What the histories of a log need besides features."""
+    assert data.history is not None
+    where = [] if data.history.where is None else [condition_column(data.history.where, "data.history.where")]
+    return [*where, Want(data.history.user, "text", "data.history.user"), *_time(data)]
+
+
 def later_labels(data: DataConfig) -> dict[str, LabelConfig]:
     """The labels that tell what happens at a row's time or later."""
     return {name: label for name, label in data.labels.items() if isinstance(label, LabelConfig) and label.later}
+
+
+def _time(data: DataConfig) -> list[Want]:
+    if data.time is None:
+        return []
+    return [Want(data.time.column, "number" if data.time.format is None else "text", "data.time.column")]
 
 
 def _label(label: str | LabelConfig, key: str) -> Want:

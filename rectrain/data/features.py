@@ -1,8 +1,8 @@
 """The kinds of features: each is fitted on blocks of the training split, then encodes any block.
 
 Each class has: `name`, `want` (the raw column), `observe(block)` (training rows), `finish(folder)` (ends the fit and
-writes the vocabulary into the prepared folder), `encoding` (all that an exported graph needs) and the values of a
-block. Ids count from the feature's own 0.
+writes the vocabulary into the prepared folder), `restore(encoding, folder)` (instead of these two, what an earlier fit
+found), `encoding` (all that an exported graph needs) and the values of a block. Ids count from the feature's own 0.
 
 Letters: N rows of a block, M values of a multi-valued column in all rows together.
 """
@@ -39,6 +39,9 @@ class Text:
 
     def finish(self, folder: Path):
         self.encoder.finish(folder)
+
+    def restore(self, encoding: dict, folder: Path):
+        self.encoder.restore(folder)
 
     @property
     def num_rows(self) -> int:
@@ -79,6 +82,9 @@ class LogSquare:
     def finish(self, folder: Path):
         self.encoder.finish(folder)
 
+    def restore(self, encoding: dict, folder: Path):
+        self.encoder.restore(folder)
+
     @property
     def num_rows(self) -> int:
         return self.encoder.num_rows
@@ -115,6 +121,9 @@ class Quantile:
         self.encoding |= self._fit.parameters()
         del self._fit
 
+    def restore(self, encoding: dict, folder: Path):
+        self.encoding = encoding
+
     @property
     def num_rows(self) -> int:
         return 2 + len(self.encoding["edges"])
@@ -144,6 +153,9 @@ class Number:
     def finish(self, folder: Path):
         _check_has_values(self._fit, self.want)
         self.encoding |= self._fit.parameters()
+
+    def restore(self, encoding: dict, folder: Path):
+        self.encoding = encoding
 
     def values(self, block: Block) -> np.ndarray:
         """float32 (N,)."""
@@ -184,6 +196,9 @@ class MultiValued:
     def finish(self, folder: Path):
         self.encoder.finish(folder)
 
+    def restore(self, encoding: dict, folder: Path):
+        self.encoder.restore(folder)
+
     @property
     def num_rows(self) -> int:
         return self.encoder.num_rows
@@ -216,6 +231,9 @@ class Sequence:
         """Its owner does."""
 
     def finish(self, folder: Path):
+        """Its owner does."""
+
+    def restore(self, encoding: dict, folder: Path):
         """Its owner does."""
 
     def values(self, block: Block) -> tuple[pa.Array, np.ndarray]:

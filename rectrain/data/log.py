@@ -37,8 +37,8 @@ class Log:
         self._events_of_user = _Counts()
         self._moments = _Moments()
 
-    def observe(self, block: Block, in_train: np.ndarray):
-        """Counts a block of the log, rows of any split. in_train: bool (N,)."""
+    def observe(self, block: Block, in_train: np.ndarray | None):
+        """Counts a block of the log, rows of any split. in_train: bool (N,); None where no negatives are drawn."""
         self._users.add(self._user_texts(block))
         users = self._users.find(self._user_texts(block))
         self._rows_of_user.add(users)
@@ -46,6 +46,7 @@ class Log:
         self._events_of_user.add(users[is_event])
         self._moments.add(self._times(block)[is_event])
         if self._negatives is not None:
+            assert in_train is not None
             self._items.observe(self._item_texts(block), in_train)
 
     def begin(self, folder: Path):
@@ -93,10 +94,14 @@ class Log:
         Args:
             rows: int64 (M,), their indices in the log.
         """
-        users = self._users.find(self._user_texts(block))
         packed: Packed = {**self._features.encode(block), **targets.read(block, self._data, self._later)}
-        packed[HISTORY] = np.stack([users, self._store.positions(users, self._times(block))], axis=1)
-        return packed if self._negatives is None else self._with_negatives(block, packed, users, rows)
+        packed[HISTORY] = self.places(block)
+        return packed if self._negatives is None else self._with_negatives(block, packed, packed[HISTORY][:, 0], rows)
+
+    def places(self, block: Block) -> np.ndarray:
+        """int32 (N, 2): the user of each row and how many events he has before it."""
+        users = self._users.find(self._user_texts(block))
+        return np.stack([users, self._store.positions(users, self._times(block))], axis=1)
 
     def _with_negatives(self, block: Block, packed: Packed, users: np.ndarray, rows: np.ndarray) -> Packed:
         config, items = self._negatives, self._items

@@ -1,10 +1,12 @@
 """All features of a dataset in the order of the packed batch: checked, fitted, numbered and encoded together."""
 
 from collections import Counter
+from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 
 from rectrain import schema
 from rectrain.config import (
@@ -17,6 +19,7 @@ from rectrain.config import (
     NumericConfig,
     SequenceConfig,
 )
+from rectrain.data.batches import Rows, padded, ragged_columns
 from rectrain.data.blocks import Block
 from rectrain.data.columns import Want, later_labels, unexpected
 from rectrain.data.features import Cross, LogSquare, MultiValued, Number, Quantile, Sequence, Text
@@ -128,6 +131,27 @@ class Features:
         self._offsets = self._number_rows()
         return self._schema()
 
+    def restore(self, known: schema.Schema, folder: Path):
+        """Instead of `observe` and `finish`: what an earlier fit found, with the vocabularies that it left in `folder`.
+
+        Raises:
+            InputError: the schema is that of other features, or a vocabulary is missing or damaged.
+        """
+        encodings = {f.name: f.encoding for f in (*known.categorical, *known.numeric, *known.multi_valued)}
+        try:
+            on_each(lambda f: f.restore(encodings.get(f.name, {}), folder), self._fitted())
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(f"{folder} lacks a vocabulary, or holds a damaged one ({error}).") from error
+        self._offsets = self._number_rows()
+        made = self._schema()
+        for kind in ("categorical", "numeric", "multi_valued", "crosses", "labels"):
+            if getattr(made, kind) != getattr(known, kind):
+                raise InputError(
+                    f"the features of the config are not those of the schema ({kind}: {len(getattr(made, kind))} and "
+                    f"{len(getattr(known, kind))}, or other rows). Expected config.yaml, schema.json and vocab/ of one "
+                    "run."
+                )
+
     def _number_rows(self) -> dict[str, int]:
         """First row of the fused table of each feature that has rows, of "/gap" and of "/action"."""
         sizes = [(f.name, f.num_rows) for f in (*self.categorical, *self.multi_valued)]
@@ -209,6 +233,22 @@ class Features:
         for group, sequences in self.sequences.items():
             packed |= self._encode_sequences(block, group, sequences)
         return packed
+
+    @cached_property
+    def ragged(self) -> dict[str, tuple[str, int, int]]:
+        """As batches.ragged_columns says it of the schema."""
+        return ragged_columns(self._schema())
+
+    def rows(self, block: Block) -> Rows:
+        """As `encode`, but as batches hold it: of ragged columns int32 ids and <name>_valid, both (N, width)."""
+        rows: Rows = {}
+        for name, column in self.encode(block).items():
+            if isinstance(column, tuple):
+                valid, width, padding = self.ragged[name]
+                rows[name], rows[valid] = padded(*column, width, padding)
+            else:
+                rows[name] = column
+        return rows
 
     def _encode_sequences(self, block: Block, group: str, sequences: list[Sequence]) -> dict[str, Column]:
         packed: dict[str, Column] = {}

@@ -57,6 +57,15 @@ def find_files(data: DataConfig, *, standard_input: bool = False) -> Sources:
     return _sample(data)
 
 
+def named_files(entries: str | list[str], key: str, patterns: list[str]) -> list[Path]:
+    """The files that a key other than data.files names: paths, globs or folders.
+
+    Raises:
+        InputError: one is missing, empty, unreadable or named twice.
+    """
+    return _named(entries, key, patterns, {})
+
+
 def _check_standard_input(data: DataConfig):
     if data.format.reader != "csv":
         raise InputError(

@@ -4,7 +4,8 @@
     hash buckets   0 missing, 1 + Fingerprint64(text) % buckets
     shared hash    one range of buckets for all columns
 
-The classes have `observe(text)` (training rows), `finish(folder)`, `num_rows`, `encoding` and `ids(text)`.
+The classes have `observe(text)` (training rows), `finish(folder)`, `restore(folder)` (instead of these two, what an
+earlier fit wrote), `num_rows`, `encoding` and `ids(text)`.
 """
 
 from functools import cached_property
@@ -51,6 +52,13 @@ class Vocabulary:
         (folder / "vocab").mkdir(exist_ok=True)
         pq.write_table(table.select(["value", "count"]), folder / self._file)
 
+    def restore(self, folder: Path):
+        """Raises OSError or pa.ArrowInvalid where the file is missing or damaged."""
+        for chunk in pq.read_table(folder / self._file, columns=["value"])["value"].chunks:
+            self._table.add(chunk.cast(pa.string()))
+        self._num_kept = self._table.num_values
+        self._ids = np.concatenate([np.arange(2, 2 + self._num_kept), [1, 0]]).astype(np.int32)
+
     def _empty(self, num_values):
         if num_values == 0:
             why, key = "every row of the training split is blank", f"{self._key}.columns"
@@ -89,6 +97,9 @@ class HashBuckets:
     def finish(self, folder: Path):
         pass
 
+    def restore(self, folder: Path):
+        pass
+
     def ids(self, text: pa.Array) -> np.ndarray:
         """int64 (N,)."""
         return hash_bucket(blank_as_null(text), self._buckets)
@@ -112,6 +123,9 @@ class SharedHash:
         pass
 
     def finish(self, folder: Path):
+        pass
+
+    def restore(self, folder: Path):
         pass
 
     def ids(self, text: pa.Array) -> np.ndarray:

@@ -3,6 +3,7 @@
 import dataclasses
 import itertools
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,10 @@ class HashedFeatures(Features):
         """The row that padding reads."""
         return self._buckets
 
+    @cached_property
+    def ragged(self) -> dict[str, tuple[str, int, int]]:
+        return {f.name: (f"{f.name}_valid", f.max_length, self.padding) for f in self.multi_valued}
+
     def schema(self) -> Schema:
         return self.finish(Path())  # nothing is fitted, and nothing written
 
@@ -91,23 +96,9 @@ def packed_rows(block: Block, data: DataConfig, features: HashedFeatures) -> tup
     if not chosen.size:
         return {}, chosen
     part = select(block, chosen)
-    rows: Rows = {}
-    for name, column in features.encode(part).items():
-        if isinstance(column, tuple):
-            width = next(f.max_length for f in features.multi_valued if f.name == name)
-            rows[name], rows[f"{name}_valid"] = _padded(*column, width, features.padding)
-        else:
-            rows[name] = column
-    rows |= targets.read(part, data, {})
+    rows = {**features.rows(part), **targets.read(part, data, {})}
     rows.setdefault("weight", np.ones(len(chosen), np.float32))
     return rows, block.first_row + chosen
-
-
-def _padded(values: np.ndarray, lengths: np.ndarray, width: int, padding: int) -> tuple[np.ndarray, np.ndarray]:
-    valid = np.arange(width) < lengths[:, None]
-    ids = np.full(valid.shape, padding, np.int32)
-    ids[valid] = values
-    return ids, valid
 
 
 def halves(block: Block) -> Iterator[Block]:

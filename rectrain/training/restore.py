@@ -1,14 +1,19 @@
 """A run that is over, made usable again from its directory."""
 
 import json
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import yaml
 
 from rectrain.config import TrainConfig
 from rectrain.console import say
+from rectrain.data.batches import Rows
 from rectrain.data.manifest import Prepared
+from rectrain.data.new_rows import NewRows
+from rectrain.data.plan import Features
 from rectrain.data.prepare import prepare
 from rectrain.errors import InputError
 from rectrain.evaluation.evaluate import Scored, score_rows
@@ -23,11 +28,38 @@ from rectrain.training.trainer import split_batches
 
 
 @dataclass(frozen=True)
-class RestoredRun:
+class RestoredModel:
+    """A trained model and what it reads raw rows with; the data that it was trained on are not needed."""
+
+    run_dir: RunDir
     config: TrainConfig
-    prepared: Prepared
+    schema: Schema
     steps: Steps
     step: int  # of the checkpoint
+
+    def new_rows(self, files: str | list[str], *, keep: Collection[str] = (), labelled: bool = False) -> NewRows:
+        """Raw files as rows of the model; see NewRows."""
+        features = Features(self.config.data)
+        features.restore(self.schema, self.run_dir.path)
+        inputs = self.steps.model.input
+        return NewRows(self.config.data, self.schema, features, files, inputs, say=say, keep=keep, labelled=labelled)
+
+    def score_rows(self, rows: Rows) -> dict[str, np.ndarray]:
+        """{task: float32 (N,)} of packed rows of any number."""
+        names, size = list(self.steps.model.input), self.config.trainer.eval_batch_size
+        found: dict[str, list[np.ndarray]] = {task.name: [] for task in self.steps.tasks}
+        for start in range(0, len(rows[names[0]]), size):
+            scores = self.steps.score({name: rows[name][start : start + size] for name in names})
+            for task, values in scores.items():
+                found[task].append(values.numpy())
+        return {task: np.concatenate(parts) for task, parts in found.items()}
+
+
+@dataclass(frozen=True)
+class RestoredRun(RestoredModel):
+    """With the prepared data that it was trained on."""
+
+    prepared: Prepared
 
     def batches(self, split: str):
         """Rows of a split in the order of the files."""
@@ -39,19 +71,39 @@ class RestoredRun:
             return score_rows(self.steps.score, self.batches(split), progress)
 
 
-def restore_run(path: Path, checkpoint: str | int) -> RestoredRun:
-    """Config, data and model of a run, with the weights of a checkpoint: "best", "last" or a step.
+def restore_model(path: Path, checkpoint: str | int) -> RestoredModel:
+    """Config and model of a run, with the weights of a checkpoint: "best", "last" or a step.
 
     Raises:
-        InputError: there is no run, no such checkpoint, or the prepared data are not those that it was trained on.
+        InputError: there is no run or no such checkpoint, or it is damaged.
     """
     run_dir = RunDir(path)
-    config = _config(run_dir)
-    prepared = _prepared(run_dir, config)
+    config, schema = _config(run_dir), _schema(run_dir)
     step = _step(run_dir, checkpoint)
-    steps = build_steps(config, prepared.schema, CONSTANT_RATE, config.trainer.precision, trains=False)
+    steps = build_steps(config, schema, CONSTANT_RATE, config.trainer.precision, trains=False)
     restore_weights(run_dir.checkpoints, step, steps.model)
-    return RestoredRun(config, prepared, steps, step)
+    return RestoredModel(run_dir, config, schema, steps, step)
+
+
+def restore_run(path: Path, checkpoint: str | int) -> RestoredRun:
+    """The same with the data of the run.
+
+    Raises:
+        InputError: besides, the prepared data are not those that it was trained on.
+    """
+    model = restore_model(path, checkpoint)
+    return RestoredRun(
+        model.run_dir, model.config, model.schema, model.steps, model.step, _prepared(model.run_dir, model.config)
+    )
+
+
+def _schema(run_dir: RunDir) -> Schema:
+    try:
+        return Schema.read(run_dir.schema)
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"run={run_dir.path}: {run_dir.schema.name} is missing or damaged ({error}); expected the folder of a run."
+        ) from error
 
 
 def _config(run_dir: RunDir) -> TrainConfig:

@@ -60,6 +60,13 @@ def column_names(path: Path, format: FormatConfig) -> list[str]:
     return _Table(path, format).names
 
 
+def num_cells(path: Path, format: FormatConfig) -> int:
+    """Cells of the first row of a file without header; 0 where it has none."""
+    dialect = Dialect(format)
+    chunk = next(rows.chunks(path, dialect), None)
+    return 0 if chunk is None else dialect.num_cells(next(iter(dialect.rows(chunk))).data)
+
+
 def count_rows(path: Path, format: FormatConfig) -> int:
     """As many as `read` yields, or would if all rows were right."""
     return _Table(path, format).count_rows()

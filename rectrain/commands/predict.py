@@ -1,0 +1,53 @@
+"""rectrain predict: raw rows -> scores of a trained model, row by row in their order."""
+
+import time
+from pathlib import Path
+
+import pyarrow as pa
+
+from rectrain.config import PredictConfig
+from rectrain.console import import_tensorflow, say
+from rectrain.data.blocks import Block
+from rectrain.errors import InputError
+from rectrain.outputs.predictions import PredictionFile
+from rectrain.sections import predict_config
+
+
+def run(raw: dict):
+    """Scores files and writes one.
+
+    Raises:
+        InputError: there is no such run, checkpoint, file or column, a row is wrong, or the result cannot be written;
+            then `output` is as it was.
+    """
+    config = predict_config(raw)
+    if not Path(config.run).is_dir():
+        raise InputError(f"run={config.run}: there is no such folder; expected the folder of a run.")
+    with PredictionFile(Path(config.output)) as file:
+        import_tensorflow()
+        from rectrain.training.restore import restore_model
+
+        model = restore_model(Path(config.run), config.checkpoint)
+        rows = model.new_rows(config.input, keep=config.predict.keep)
+        file.check_is_none_of(rows.paths)
+        names = _names(config, [task.name for task in model.steps.tasks])
+        started = time.monotonic()
+        for block, packed in rows.blocks("predict", file.folder):
+            file.write(_table(block, config.predict.keep, names, model.score_rows(packed)))
+    seconds = time.monotonic() - started
+    say(f"{file.path}: {file.num_rows:,} rows, {', '.join(names.values())} by step {model.step:,} of {config.run}")
+    say(f"{seconds:.1f} s, {file.num_rows / seconds:,.0f} rows/s")
+
+
+def _names(config: PredictConfig, tasks: list[str]) -> dict[str, str]:
+    """The column of each task."""
+    names = {task: f"score_{task}" for task in tasks}
+    for column in config.predict.keep:
+        if column in names.values() or config.predict.keep.count(column) > 1:
+            raise InputError(f"predict.keep: there would be two columns {column!r}. Name each once, and no score.")
+    return names
+
+
+def _table(block: Block, keep: list[str], names: dict[str, str], scores: dict) -> pa.Table:
+    columns = {column: block.columns[column] for column in keep}
+    return pa.table(columns | {names[task]: values for task, values in scores.items()})
