@@ -426,6 +426,7 @@ class PredictConfig:
 @dataclass(frozen=True)
 class ExportConfig:
     run: str
+    checkpoint: str | int
     files: str | list[str] | None  # that name the values of hashed features; null: data.files of the run
     output: str | None
 

@@ -17,6 +17,7 @@ ROOMS = [
     {"training"},
     {"outputs"},
     {"online"},
+    {"export"},
     {"commands"},
     {"cli", "hydra_errors"},
 ]

@@ -1,6 +1,5 @@
-"""rectrain export: the weights of an online run that are not zero, by feature and value."""
+"""rectrain export: a run's model as a SavedModel of raw columns; of model=lr also its weights that are not zero."""
 
-import contextlib
 from pathlib import Path
 
 import numpy as np
@@ -9,81 +8,85 @@ import pyarrow.parquet as pq
 import yaml
 
 from rectrain.config import ExportConfig, OnlineConfig
-from rectrain.console import say
-from rectrain.data.prepare import prepare
+from rectrain.console import import_tensorflow, say
 from rectrain.errors import InputError
-from rectrain.online import export
-from rectrain.online.state import newest
 from rectrain.run_dir import RunDir
-from rectrain.schema import Schema
 from rectrain.sections import export_config, online_config
 
 _BYTES_OF_A_WEIGHT = 4
 
 
 def run(raw: dict):
-    """Writes the file and says what it holds.
+    """Writes the files and says what they hold.
 
     Raises:
-        InputError: there is no such run, it is not row by row, or the file cannot be written.
+        InputError: there is no such run or checkpoint, or the files cannot be written.
     """
     config = export_config(raw)
     run_dir = RunDir(Path(config.run))
-    online = _config(run_dir, config)
-    schema = Schema.read(run_dir.schema)
-    weights = np.load(_state(run_dir), allow_pickle=False)[:, 0]
-    table = export.nonzero_weights(weights, schema, _named(online))
-    path = Path(config.output) if config.output is not None else run_dir.path / "export" / "weights.parquet"
-    _write(table, path)
-    _tell(table, weights, path)
+    folder = Path(config.output) if config.output is not None else run_dir.path / "export"
+    online = _online(run_dir, config)
+    import_tensorflow()
+    from rectrain.export.exportable import of_online_run, of_train_run
+    from rectrain.export.saved_model import write_saved_model
+
+    found = of_train_run(run_dir.path, config.checkpoint) if online is None else of_online_run(run_dir, online)
+    model = write_saved_model(folder, found.raw, found.score, found.state)
+    say(f"{model}: {_size(model):,} bytes; inputs {', '.join(found.raw.signature)}")
+    if found.weights is not None:
+        _write_weights(config, found, online, folder)
 
 
-def _config(run_dir: RunDir, config: ExportConfig) -> OnlineConfig:
+def _online(run_dir: RunDir, config: ExportConfig) -> OnlineConfig | None:
+    """The config of a run of rectrain online; None where it is one of rectrain train."""
     try:
         raw = yaml.safe_load(run_dir.config.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise InputError(f"run={run_dir.path}: no run ({error.strerror}: {run_dir.config}).") from error
-    if "online" not in raw:
-        raise InputError(f"run={run_dir.path} is no run of rectrain online; expected one of model=lr.")
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise InputError(
+            f"run={run_dir.path}: expected the folder of a run, with its config.yaml ({error})."
+        ) from error
+    if not isinstance(raw, dict) or "online" not in raw:
+        if config.files is not None:
+            raise InputError(f"files={config.files}: the values of {run_dir.path} are known. Set files=null.")
+        return None
+    if config.checkpoint != "best":
+        raise InputError(
+            f"checkpoint={config.checkpoint}: an online run keeps its newest state alone. Leave the key out."
+        )
     if config.files is not None:
         raw["data"] |= {"files": config.files, "source": "auto"}
     return online_config(raw)
 
 
-def _state(run_dir: RunDir) -> Path:
-    place = newest(run_dir.checkpoints)
-    if place is None:
-        raise InputError(f"run={run_dir.path} has saved nothing yet. Expected a run that learned from some rows.")
-    if not (place / "state.npy").exists():
-        raise InputError(
-            f"run={run_dir.path} was learned in windows of rows; expected model=lr learned row by row "
-            "(online.batch_size=1), whose weights are exported."
-        )
-    return place / "state.npy"
+def _write_weights(config: ExportConfig, found, online: OnlineConfig | None, folder: Path):
+    from rectrain.export.saved_model import explained
+    from rectrain.online.export import nonzero_weights
 
-
-def _named(online: OnlineConfig):
-    if online.online.source == "prepared":
-        return export.named_by_vocabulary(prepare(online.data, say=say))
-    if online.data.files in ("-", ["-"]):
-        raise InputError(
-            "files=null: the run read standard input, which cannot be read again. Name files that hold its values: "
-            "files=day1.tsv, or any of them."
-        )
-    return export.named_by_files(online.data, 2**online.online.bits)
-
-
-def _write(table: pa.Table, path: Path):
-    aside = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        pq.write_table(table, aside)
-        aside.replace(path)
-    except OSError as error:
-        raise InputError(f"output={path} cannot be written: {error.strerror or error}. Choose another file.") from error
-    finally:
-        with contextlib.suppress(OSError):  # what is wrong with the folder is said already
+    named = _named(config, found, online)
+    if named is None:
+        say("weights.parquet is left out: the run read standard input. Name files of its values with files=day1.tsv.")
+        return
+    table = nonzero_weights(found.weights, found.schema, named)
+    path = folder / "weights.parquet"
+    with explained(folder):
+        aside = path.with_name(f".{path.name}.part")
+        try:
+            pq.write_table(table, aside)
+            aside.replace(path)
+        finally:
             aside.unlink(missing_ok=True)
+    _tell(table, found.weights, path)
+
+
+def _named(config: ExportConfig, found, online: OnlineConfig | None):
+    """Where the names of values come from; None: nowhere."""
+    from rectrain.online import export
+
+    if online is None or online.online.source == "prepared":
+        return export.named_by_vocabulary(found.schema, Path(config.run))
+    if online.data.files in ("-", ["-"]):
+        return None
+    return export.named_by_files(online.data, 2**online.online.bits)
 
 
 def _tell(table: pa.Table, weights: np.ndarray, path: Path):
@@ -94,3 +97,7 @@ def _tell(table: pa.Table, weights: np.ndarray, path: Path):
     say(f"{size:,} bytes, {size / dense:.1%} of the {dense:,} of the dense table")
     if unnamed:
         say(f"{unnamed:,} weights have no name: no value of the files has them. Name more files with files=...")
+
+
+def _size(folder: Path) -> int:
+    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())

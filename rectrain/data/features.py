@@ -224,7 +224,7 @@ class Sequence:
         if config.separator == "":
             raise InputError(f"{key}.separator='': expected at least one character.")
         self.name, self.want = column, Want(column, "list", f"{key}.columns")
-        self.owner, self._max_length, self._separator = owner, config.max_length, config.separator
+        self.owner, self._max_length, self.separator = owner, config.max_length, config.separator
         owner.sharers.append(self)
 
     def observe(self, block: Block):
@@ -238,7 +238,7 @@ class Sequence:
 
     def values(self, block: Block) -> tuple[pa.Array, np.ndarray]:
         """The newest values of each row, string (M,), and how many each row has, int (N,); a blank one is a step."""
-        items, rows = _split(block.columns[self.name], self._separator)
+        items, rows = _split(block.columns[self.name], self.separator)
         from_end = np.searchsorted(rows, rows, side="right") - np.arange(rows.size)
         kept = from_end <= self._max_length
         return items.filter(pa.array(kept)), np.bincount(rows[kept], minlength=block.num_rows)

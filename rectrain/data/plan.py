@@ -137,7 +137,8 @@ class Features:
         Raises:
             InputError: the schema is that of other features, or a vocabulary is missing or damaged.
         """
-        encodings = {f.name: f.encoding for f in (*known.categorical, *known.numeric, *known.multi_valued)}
+        entries: list = [*known.categorical, *known.numeric, *known.multi_valued]
+        encodings = {entry.name: entry.encoding for entry in entries}
         try:
             on_each(lambda f: f.restore(encodings.get(f.name, {}), folder), self._fitted())
         except (OSError, pa.ArrowException) as error:

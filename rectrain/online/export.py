@@ -16,7 +16,6 @@ from rectrain.config import DataConfig
 from rectrain.data.bad_rows import BadRows
 from rectrain.data.columns import kinds
 from rectrain.data.features import Quantile
-from rectrain.data.manifest import Prepared
 from rectrain.data.sources import find_files
 from rectrain.data.values import ValueTable
 from rectrain.online.features import HashedFeatures
@@ -73,11 +72,11 @@ def named_by_files(data: DataConfig, buckets: int) -> Iterator[Named]:
         yield feature.name, values, feature.encoder.ids(values)
 
 
-def named_by_vocabulary(prepared: Prepared) -> Iterator[Named]:
-    """The values of the vocabularies of prepared data; hashed features have none."""
-    features: list[Categorical | MultiValued] = [*prepared.schema.categorical, *prepared.schema.multi_valued]
+def named_by_vocabulary(schema: Schema, folder: Path) -> Iterator[Named]:
+    """The values of the vocabularies in `folder`; hashed features have none."""
+    features: list[Categorical | MultiValued] = [*schema.categorical, *schema.multi_valued]
     for feature in features:
         if "file" in feature.encoding:
-            kept = pq.read_table(prepared.folder / feature.encoding["file"])["value"].combine_chunks()
+            kept = pq.read_table(folder / feature.encoding["file"])["value"].combine_chunks()
             values = pa.concat_arrays([pa.nulls(1, pa.string()), pa.array(["(out of vocabulary)"]), kept])
             yield feature.name, values, feature.offset + np.arange(len(values))

@@ -84,13 +84,12 @@ def read_index(folder: Path) -> tuple[list[int], int | None]:
         raise InputError(f"{index} is damaged ({error}); expected the list of checkpoints that a run left.") from error
 
 
-def restore_weights(folder: Path, step: int, model: keras.Model):
-    """Sets the weights of a model, and no more, to those of a checkpoint.
+def restore_weights(path: Path, model: keras.Model):
+    """Sets the weights of a model, and no more, to those of the checkpoint in `path`.
 
     Raises:
         InputError: the checkpoint is damaged, or that of another model.
     """
-    path = place(folder, step)
     checkpoint = tf.train.Checkpoint(variables=weights_by_name(model))
     try:
         checkpoint.read(str(path / "variables")).assert_existing_objects_matched().expect_partial()

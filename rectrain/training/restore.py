@@ -22,7 +22,7 @@ from rectrain.run_dir import RunDir
 from rectrain.schema import Schema
 from rectrain.sections import train_config
 from rectrain.training.build import CONSTANT_RATE, build_steps
-from rectrain.training.checkpoint import read_index, restore_weights
+from rectrain.training.checkpoint import place, read_index, restore_weights
 from rectrain.training.steps import Steps
 from rectrain.training.trainer import split_batches
 
@@ -39,10 +39,16 @@ class RestoredModel:
 
     def new_rows(self, files: str | list[str], *, keep: Collection[str] = (), labelled: bool = False) -> NewRows:
         """Raw files as rows of the model; see NewRows."""
+        inputs = self.steps.model.input
+        return NewRows(
+            self.config.data, self.schema, self.features(), files, inputs, say=say, keep=keep, labelled=labelled
+        )
+
+    def features(self) -> Features:
+        """Those of the data set, as they were fitted."""
         features = Features(self.config.data)
         features.restore(self.schema, self.run_dir.path)
-        inputs = self.steps.model.input
-        return NewRows(self.config.data, self.schema, features, files, inputs, say=say, keep=keep, labelled=labelled)
+        return features
 
     def score_rows(self, rows: Rows) -> dict[str, np.ndarray]:
         """{task: float32 (N,)} of packed rows of any number."""
@@ -81,7 +87,7 @@ def restore_model(path: Path, checkpoint: str | int) -> RestoredModel:
     config, schema = _config(run_dir), _schema(run_dir)
     step = _step(run_dir, checkpoint)
     steps = build_steps(config, schema, CONSTANT_RATE, config.trainer.precision, trains=False)
-    restore_weights(run_dir.checkpoints, step, steps.model)
+    restore_weights(place(run_dir.checkpoints, step), steps.model)
     return RestoredModel(run_dir, config, schema, steps, step)
 
 
@@ -91,10 +97,10 @@ def restore_run(path: Path, checkpoint: str | int) -> RestoredRun:
     Raises:
         InputError: besides, the prepared data are not those that it was trained on.
     """
+    run_dir = RunDir(path)
+    prepared = _prepared(run_dir, _config(run_dir))
     model = restore_model(path, checkpoint)
-    return RestoredRun(
-        model.run_dir, model.config, model.schema, model.steps, model.step, _prepared(model.run_dir, model.config)
-    )
+    return RestoredRun(run_dir, model.config, model.schema, model.steps, model.step, prepared)
 
 
 def _schema(run_dir: RunDir) -> Schema:

@@ -24,7 +24,7 @@ class Steps:
         self._weights = model.trainable_variables
         specs = {name: tf.TensorSpec(x.shape, x.dtype) for name, x in model.input.items()}
         # The signature makes one trace serve batches of all sizes.
-        self._score = tf.function(self._score_batch, input_signature=[specs], autograph=False)
+        self._score = tf.function(self.predictions, input_signature=[specs], autograph=False)
         self._train_batch = tf.function(self._train_one, reduce_retracing=True, autograph=False)
 
     @tf.function(autograph=False)
@@ -70,6 +70,7 @@ class Steps:
         with float32_layers(self.model):
             return self._score({name: batch[name] for name in self._inputs})
 
-    def _score_batch(self, inputs):
+    def predictions(self, inputs: dict) -> dict:
+        """What `score` computes, of the model's inputs, to be traced; the layers compute as they are set to."""
         logits = self.model(inputs, training=False)
         return {t.name: logits[t.name] if t.is_number else tf.sigmoid(logits[t.name]) for t in self.tasks}

@@ -1,0 +1,94 @@
+"""What is exported of a run: its raw columns and its scores as graphs, and the weights of a linear model."""
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from rectrain.config import DataConfig, OnlineConfig
+from rectrain.data.plan import Features
+from rectrain.errors import InputError
+from rectrain.export.linear import SparseLinear
+from rectrain.export.raw_batch import RawBatch
+from rectrain.online.features import HashedFeatures
+from rectrain.online.state import newest
+from rectrain.run_dir import RunDir
+from rectrain.schema import Schema
+from rectrain.tasks import Task, from_config
+from rectrain.training.build import CONSTANT_RATE, build_steps
+from rectrain.training.checkpoint import restore_weights
+from rectrain.training.precision import float32_layers
+from rectrain.training.restore import restore_model
+from rectrain.training.steps import Steps
+
+
+@dataclass(frozen=True)
+class Exportable:
+    data: DataConfig
+    schema: Schema
+    raw: RawBatch
+    score: Callable[[dict], dict]  # packed batch -> {task: float32 (B,)}, to be traced
+    state: list  # its variables, or modules that hold them
+    weights: np.ndarray | None  # of model=lr, float32: rows of the table, numeric features, bias
+
+
+def of_train_run(path: Path, checkpoint: str | int) -> Exportable:
+    """Raises InputError as restore_model does."""
+    model = restore_model(path, checkpoint)
+    features, data, schema = model.features(), model.config.data, model.schema
+    if model.config.model.name == "lr":
+        return _linear(data, schema, features, model.steps.tasks[0], _weights(model.steps, schema), path)
+    return _of_steps(data, schema, features, model.steps, path)
+
+
+def of_online_run(run_dir: RunDir, config: OnlineConfig) -> Exportable:
+    """Raises InputError where nothing was saved, or it is damaged."""
+    place = newest(run_dir.checkpoints)
+    if place is None:
+        raise InputError(f"run={run_dir.path} has saved nothing yet. Expected a run that learned from some rows.")
+    schema = Schema.read(run_dir.schema)
+    if config.online.source == "raw":
+        features: Features = HashedFeatures(config.data, 2**config.online.bits)
+    else:
+        features = Features(config.data)
+    features.restore(schema, run_dir.path)
+    if (place / "state.npy").exists():
+        weights = np.load(place / "state.npy", allow_pickle=False)[:, 0]
+        (task,) = from_config(config.task, schema)
+        return _linear(config.data, schema, features, task, weights, run_dir.path)
+    steps = build_steps(config, schema, CONSTANT_RATE, "float32", trains=False)
+    restore_weights(place, steps.model)
+    return _of_steps(config.data, schema, features, steps, run_dir.path)
+
+
+def _of_steps(data: DataConfig, schema: Schema, features: Features, steps: Steps, folder: Path) -> Exportable:
+    def score(batch):
+        with float32_layers(steps.model):
+            return steps.predictions(batch)
+
+    raw = RawBatch(data, schema, features, list(steps.model.input), folder)
+    return Exportable(data, schema, raw, score, [w.value for w in steps.model.weights], None)
+
+
+def _linear(
+    data: DataConfig, schema: Schema, features: Features, task: Task, weights: np.ndarray, folder: Path
+) -> Exportable:
+    rows = schema.num_linear_rows
+    linear = SparseLinear(schema, features, weights[:rows], weights[rows:-1], weights[-1])
+    raw = RawBatch(data, schema, features, _linear_inputs(schema), folder)
+    return Exportable(data, schema, raw, lambda batch: {task.name: linear(batch)}, [linear], weights)
+
+
+def _linear_inputs(schema: Schema) -> Collection[str]:
+    single = {"categorical": schema.num_categorical_columns, "numeric": schema.numeric}
+    ragged = [name for f in schema.multi_valued for name in (f.name, f"{f.name}_valid")]
+    return [*(name for name, there in single.items() if there), *ragged]
+
+
+def _weights(steps: Steps, schema: Schema) -> np.ndarray:
+    """Those of models/lr.py in the order of Exportable.weights."""
+    named = {w.path: w.numpy() for w in steps.model.weights}
+    parts = [named["linear/table"][:, 0]] if schema.num_linear_rows else []
+    parts += [named["linear/kernel"]] if schema.numeric else []
+    return np.concatenate([*parts, [named["linear/bias"]]]).astype(np.float32)

@@ -1,0 +1,69 @@
+"""A SavedModel that takes raw named columns and needs nothing but TensorFlow to run.
+
+<folder>/saved_model/1/    what TensorFlow Serving loads with --model_base_path=<folder>/saved_model
+<folder>/request.json      a request to its REST API
+"""
+
+import contextlib
+import json
+import shutil
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import tensorflow as tf
+
+from rectrain.errors import CANNOT_WRITE, InputError, first_line
+from rectrain.export.raw_batch import RawBatch
+from rectrain.export.request import example_request
+from rectrain.run_dir import write_whole
+
+SIGNATURE = "serving_default"
+
+
+class _Served(tf.Module):
+    """raw columns -> {task: float32 (B,)}."""
+
+    def __init__(self, raw: RawBatch, score: Callable[[dict], dict], state: list):
+        super().__init__()
+        self._state = [*raw.state, *state]  # tracked, so that it is saved
+
+        def serve(**columns):
+            return score(raw(columns))
+
+        self.signature = tf.function(serve, autograph=False).get_concrete_function(**raw.signature)
+
+
+def write_saved_model(folder: Path, raw: RawBatch, score: Callable[[dict], dict], state: list) -> Path:
+    """Writes model and request; what was there before stays until both are whole.
+
+    Args:
+        score: packed batch -> {task: float32 (B,)}, as a graph.  state: its variables, or modules that hold them.
+    Returns:
+        the folder of the model.
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    model = folder / "saved_model" / "1"
+    served = _Served(raw, score, state)
+    with explained(folder):
+        model.parent.mkdir(parents=True, exist_ok=True)
+        aside = Path(tempfile.mkdtemp(prefix=".saving-", dir=folder))
+        try:
+            tf.saved_model.save(served, str(aside / "1"), signatures={SIGNATURE: served.signature})
+            write_whole(folder / "request.json", json.dumps(example_request(raw), indent=1))
+            shutil.rmtree(model, ignore_errors=True)
+            (aside / "1").rename(model)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+    return model
+
+
+@contextlib.contextmanager
+def explained(folder: Path):
+    """OSError and TensorFlow's errors of writing, in words."""
+    try:
+        yield
+    except (OSError, tf.errors.OpError) as error:
+        why = CANNOT_WRITE.get(getattr(error, "errno", None) or 0, first_line(error))
+        raise InputError(f"output={folder} cannot be written: {why}. Name another folder with output=DIR.") from error
