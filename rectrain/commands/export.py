@@ -1,5 +1,6 @@
 """rectrain export: a run's model as a SavedModel of raw columns; of model=lr also its weights that are not zero."""
 
+import tempfile
 from pathlib import Path
 
 import numpy as np
@@ -30,8 +31,12 @@ def run(raw: dict):
     from rectrain.export.exportable import of_online_run, of_train_run
     from rectrain.export.saved_model import write_saved_model
 
-    found = of_train_run(run_dir.path, config.checkpoint) if online is None else of_online_run(run_dir, online)
-    model = write_saved_model(folder, found.raw, found.score, found.state)
+    with tempfile.TemporaryDirectory() as scratch:
+        if online is None:
+            found = of_train_run(run_dir.path, config.checkpoint, Path(scratch))
+        else:
+            found = of_online_run(run_dir, online, Path(scratch))
+        model = write_saved_model(folder, found.raw, found.score, found.state)
     say(f"{model}: {_size(model):,} bytes; inputs {', '.join(found.raw.signature)}")
     if found.weights is not None:
         _write_weights(config, found, online, folder)

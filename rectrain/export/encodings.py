@@ -6,8 +6,9 @@ them to its twin, which prepares the data.
 Letters: V values of a vocabulary.
 """
 
+from collections.abc import Iterable
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from urllib.parse import quote
 
 import numpy as np
@@ -22,15 +23,27 @@ _MOST_DIGITS = 17  # of a float64
 _MOST_DOUBLINGS = NUM_GAPS - 4
 
 
-def text_ids(encoding: dict, folder: Path) -> "Vocabulary | Hash | SharedHash":
-    """Ids of texts, of any shape.
+@dataclass(frozen=True)
+class Vocabularies:
+    """The vocabularies of a run, and a folder where they may lie as text until the model is saved."""
 
-    Args:
-        encoding: of the schema.  folder: where its vocabulary is.
-    """
+    folder: Path
+    scratch: Path
+
+    def values(self, encoding: dict) -> list[str]:
+        return pq.read_table(self.folder / encoding["file"], columns=["value"])["value"].to_pylist()
+
+    def as_text(self, encoding: dict, lines: Iterable[str]) -> Path:
+        file = self.scratch / f"{quote(encoding['column'], safe='')}.txt"
+        file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
+        return file
+
+
+def text_ids(encoding: dict, vocabularies: Vocabularies) -> "Vocabulary | Hash | SharedHash":
+    """Ids of texts, of any shape. encoding: of the schema."""
     match _kind(encoding):
         case "vocabulary":
-            return Vocabulary(encoding, folder)
+            return Vocabulary(encoding, vocabularies)
         case "hash":
             return Hash(encoding)
         case "shared_hash":
@@ -38,11 +51,11 @@ def text_ids(encoding: dict, folder: Path) -> "Vocabulary | Hash | SharedHash":
     raise AssertionError(encoding)
 
 
-def number_ids(encoding: dict, folder: Path) -> "NumberVocabulary | NumberHash | Quantile":
+def number_ids(encoding: dict, vocabularies: Vocabularies) -> "NumberVocabulary | NumberHash | Quantile":
     """Ids of float64 numbers of any shape, NaN where missing."""
     if encoding["type"] == "quantile":
         return Quantile(encoding)
-    return NumberHash(encoding) if "shift" in encoding else NumberVocabulary(encoding, folder)
+    return NumberHash(encoding) if "shift" in encoding else NumberVocabulary(encoding, vocabularies)
 
 
 def _kind(encoding: dict) -> str:
@@ -54,16 +67,13 @@ def _kind(encoding: dict) -> str:
 class Vocabulary(tf.Module):
     """A hash table of texts, filled from a text file that becomes an asset of the SavedModel."""
 
-    def __init__(self, encoding: dict, folder: Path):
+    def __init__(self, encoding: dict, vocabularies: Vocabularies):
         super().__init__()
-        values = _values(encoding, folder)
+        values = vocabularies.values(encoding)
         self.example = values[0]  # the most frequent one
         # A line a value, and line ends within a value as two characters, where there are any.
         self._escapes = any("\n" in value or "\r" in value for value in values)
-        self._scratch = TemporaryDirectory(prefix="vocabulary-")  # until the model is saved
-        file = Path(self._scratch.name) / f"{quote(encoding['column'], safe='')}.txt"
-        lines = map(_escaped, values) if self._escapes else values
-        file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
+        file = vocabularies.as_text(encoding, map(_escaped, values) if self._escapes else values)
         whole_line, line_number = tf.lookup.TextFileIndex.WHOLE_LINE, tf.lookup.TextFileIndex.LINE_NUMBER
         initializer = tf.lookup.TextFileInitializer(str(file), tf.string, whole_line, tf.int64, line_number)
         self._table = tf.lookup.StaticHashTable(initializer, default_value=_UNKNOWN - 2)
@@ -124,9 +134,9 @@ class Cross(tf.Module):
 class NumberVocabulary(tf.Module):
     """log_square(x) among the numbers of a vocabulary."""
 
-    def __init__(self, encoding: dict, folder: Path):
+    def __init__(self, encoding: dict, vocabularies: Vocabularies):
         super().__init__()
-        numbers_V = np.array([float(value) for value in _values(encoding, folder)])
+        numbers_V = np.array([float(value) for value in vocabularies.values(encoding)])
         order = np.argsort(numbers_V)
         self._numbers = tf.Variable(numbers_V[order], trainable=False)
         self._ids = tf.Variable(order + 2, trainable=False, dtype=tf.int64)
@@ -229,7 +239,3 @@ def _is_missing(x):
 
 def _hash(texts, buckets: int):
     return tf.strings.to_hash_bucket_fast(texts, buckets)
-
-
-def _values(encoding: dict, folder: Path) -> list[str]:
-    return pq.read_table(folder / encoding["file"], columns=["value"])["value"].to_pylist()

@@ -9,6 +9,7 @@ import numpy as np
 from rectrain.config import DataConfig, OnlineConfig
 from rectrain.data.plan import Features
 from rectrain.errors import InputError
+from rectrain.export.encodings import Vocabularies
 from rectrain.export.linear import SparseLinear
 from rectrain.export.raw_batch import RawBatch
 from rectrain.online.features import HashedFeatures
@@ -33,16 +34,17 @@ class Exportable:
     weights: np.ndarray | None  # of model=lr, float32: rows of the table, numeric features, bias
 
 
-def of_train_run(path: Path, checkpoint: str | int) -> Exportable:
-    """Raises InputError as restore_model does."""
+def of_train_run(path: Path, checkpoint: str | int, scratch: Path) -> Exportable:
+    """Raises InputError as restore_model does. scratch: a folder that stays until the model is saved."""
     model = restore_model(path, checkpoint)
+    vocabularies = Vocabularies(path, scratch)
     features, data, schema = model.features(), model.config.data, model.schema
     if model.config.model.name == "lr":
-        return _linear(data, schema, features, model.steps.tasks[0], _weights(model.steps, schema), path)
-    return _of_steps(data, schema, features, model.steps, path)
+        return _linear(data, schema, features, model.steps.tasks[0], _weights(model.steps, schema), vocabularies)
+    return _of_steps(data, schema, features, model.steps, vocabularies)
 
 
-def of_online_run(run_dir: RunDir, config: OnlineConfig) -> Exportable:
+def of_online_run(run_dir: RunDir, config: OnlineConfig, scratch: Path) -> Exportable:
     """Raises InputError where nothing was saved, or it is damaged."""
     place = newest(run_dir.checkpoints)
     if place is None:
@@ -53,30 +55,33 @@ def of_online_run(run_dir: RunDir, config: OnlineConfig) -> Exportable:
     else:
         features = Features(config.data)
     features.restore(schema, run_dir.path)
+    vocabularies = Vocabularies(run_dir.path, scratch)
     if (place / "state.npy").exists():
         weights = np.load(place / "state.npy", allow_pickle=False)[:, 0]
         (task,) = from_config(config.task, schema)
-        return _linear(config.data, schema, features, task, weights, run_dir.path)
+        return _linear(config.data, schema, features, task, weights, vocabularies)
     steps = build_steps(config, schema, CONSTANT_RATE, "float32", trains=False)
     restore_weights(place, steps.model)
-    return _of_steps(config.data, schema, features, steps, run_dir.path)
+    return _of_steps(config.data, schema, features, steps, vocabularies)
 
 
-def _of_steps(data: DataConfig, schema: Schema, features: Features, steps: Steps, folder: Path) -> Exportable:
+def _of_steps(
+    data: DataConfig, schema: Schema, features: Features, steps: Steps, vocabularies: Vocabularies
+) -> Exportable:
     def score(batch):
         with float32_layers(steps.model):
             return steps.predictions(batch)
 
-    raw = RawBatch(data, schema, features, list(steps.model.input), folder)
+    raw = RawBatch(data, schema, features, list(steps.model.input), vocabularies)
     return Exportable(data, schema, raw, score, [w.value for w in steps.model.weights], None)
 
 
 def _linear(
-    data: DataConfig, schema: Schema, features: Features, task: Task, weights: np.ndarray, folder: Path
+    data: DataConfig, schema: Schema, features: Features, task: Task, weights: np.ndarray, vocabularies: Vocabularies
 ) -> Exportable:
     rows = schema.num_linear_rows
     linear = SparseLinear(schema, features, weights[:rows], weights[rows:-1], weights[-1])
-    raw = RawBatch(data, schema, features, _linear_inputs(schema), folder)
+    raw = RawBatch(data, schema, features, _linear_inputs(schema), vocabularies)
     return Exportable(data, schema, raw, lambda batch: {task.name: linear(batch)}, [linear], weights)
 
 

@@ -35,7 +35,7 @@ class SparseLinear(tf.Module):
 
     def __call__(self, batch: dict):
         """Probabilities, float32 (B,)."""
-        logit = self._bias
+        logit = tf.convert_to_tensor(self._bias)
         if "categorical" in batch:
             logit += tf.reduce_sum(self._look_up(batch["categorical"]), axis=1)
         for name, valid_name in self._valid.items():

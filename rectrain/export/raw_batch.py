@@ -8,7 +8,6 @@ Shape letters: B batch, M cells, T steps, S steps of one history, G categories.
 """
 
 from collections.abc import Callable, Collection
-from pathlib import Path
 
 import tensorflow as tf
 
@@ -16,7 +15,7 @@ from rectrain.config import DataConfig
 from rectrain.data.plan import Features
 from rectrain.errors import InputError
 from rectrain.export import histories
-from rectrain.export.encodings import Cross, gap_buckets, number_ids, scaled, text_ids
+from rectrain.export.encodings import Cross, Vocabularies, gap_buckets, number_ids, scaled, text_ids
 from rectrain.schema import HISTORY, Categorical, History, MultiValued, Schema, Step
 
 _LIST = tf.TensorSpec((None, None), tf.string)
@@ -30,11 +29,19 @@ class RawBatch:
 
     Args:
         data: of the run.  features: restored; its texts are encoded alike.
-        inputs: names of what the model reads.  folder: where the vocabularies are.
+        inputs: names of what the model reads.
     """
 
-    def __init__(self, data: DataConfig, schema: Schema, features: Features, inputs: Collection[str], folder: Path):
-        self._data, self._schema, self._features, self._inputs, self._folder = data, schema, features, inputs, folder
+    def __init__(
+        self,
+        data: DataConfig,
+        schema: Schema,
+        features: Features,
+        inputs: Collection[str],
+        vocabularies: Vocabularies,
+    ):
+        self._data, self._schema, self._features, self._inputs = data, schema, features, inputs
+        self._vocabularies = vocabularies
         self._encoders: dict[str, Callable] = {}
         self.signature: dict[str, tf.TensorSpec] = {}  # of each raw column
         self.examples: dict[str, str | float] = {}  # a value of each
@@ -66,9 +73,9 @@ class RawBatch:
     def _ids(self, feature: Categorical):
         column, offset = feature.encoding["column"], feature.offset
         if feature.encoding["type"] in ("log_square", "quantile"):
-            read, encode = self._number(column), number_ids(feature.encoding, self._folder)
+            read, encode = self._number(column), number_ids(feature.encoding, self._vocabularies)
         else:
-            encode = text_ids(feature.encoding, self._folder)
+            encode = text_ids(feature.encoding, self._vocabularies)
             read = self._text(column, encode)
         self._encoders[feature.name] = encode
         return lambda columns: offset + encode(read(columns))
@@ -86,7 +93,7 @@ class RawBatch:
     def _multi_valued(self, feature: MultiValued):
         if feature.name not in self._inputs:
             return lambda columns: {}
-        encode = self._encoders[feature.name] = text_ids(feature.encoding, self._folder)
+        encode = self._encoders[feature.name] = text_ids(feature.encoding, self._vocabularies)
         column, separator = feature.encoding["column"], feature.encoding["separator"]
         valid_name, width, padding = self._features.ragged[feature.name]
         self._add(column, _LIST, encode)
@@ -164,9 +171,10 @@ class RawBatch:
 
     def _step_list(self, name: str, step: Step) -> tuple[str, Callable]:
         """The column of a kind of step of the log, and what encodes it."""
+        encode: Callable
         if step.feature is None:
-            column, encode = f"{HISTORY}_{step.encoding['column']}", text_ids(step.encoding, self._folder)
-            self._encoders[f"/{name}"] = encode
+            column = f"{HISTORY}_{step.encoding['column']}"
+            encode = self._encoders[f"/{name}"] = text_ids(step.encoding, self._vocabularies)
         else:
             column, encode = f"{HISTORY}_{name}", self._encoders[step.feature]
         is_number = step.feature is not None and self.signature[step.feature].dtype == tf.float64
@@ -210,7 +218,7 @@ class RawBatch:
 
     def _add(self, column: str, spec: tf.TensorSpec, encode=None):
         self.examples.setdefault(column, getattr(encode, "example", "a" if spec.dtype == tf.string else 1.0))
-        known = self.signature.setdefault(column, tf.TensorSpec(spec.shape, spec.dtype, name=column))
+        known = self.signature.setdefault(column, spec)
         if (known.shape.rank, known.dtype) != (spec.shape.rank, spec.dtype):
             raise InputError(
                 f"the exported model would have two inputs called {column!r}: a {known.dtype.name} of rank "

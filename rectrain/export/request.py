@@ -3,15 +3,18 @@
 from rectrain.export.raw_batch import RawBatch
 
 
-def example_request(raw: RawBatch) -> dict:
+def example_request(raw: RawBatch, names: dict[str, str]) -> dict:
     """For POST /v1/models/<name>:predict of TensorFlow Serving: two rows, in columns.
 
     The first has a value in each column, the second has none: blank text, empty history. A missing number is NaN, which
     the server's JSON knows as NaN without quotes; here it is 0.
+
+    Args:
+        names: column -> input.
     """
     return {
         "signature_name": "serving_default",
-        "inputs": {name: _column(raw.examples[name], spec) for name, spec in raw.signature.items()},
+        "inputs": {names[name]: _column(raw.examples[name], spec) for name, spec in raw.signature.items()},
     }
 
 

@@ -6,9 +6,11 @@
 
 import contextlib
 import json
+import keyword
+import re
 import shutil
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import tensorflow as tf
@@ -27,11 +29,31 @@ class _Served(tf.Module):
     def __init__(self, raw: RawBatch, score: Callable[[dict], dict], state: list):
         super().__init__()
         self._state = [*raw.state, *state]  # tracked, so that it is saved
+        names = input_names(raw.signature)
 
         def serve(**columns):
-            return score(raw(columns))
+            return score(raw({name: columns[served] for name, served in names.items()}))
 
-        self.signature = tf.function(serve, autograph=False).get_concrete_function(**raw.signature)
+        specs = {served: raw.signature[name] for name, served in names.items()}
+        self.signature = tf.function(serve, autograph=False).get_concrete_function(**specs)
+
+
+def input_names(columns: Iterable[str]) -> dict[str, str]:
+    """What inputs are called: as the column where that is a name in Python, else like it.
+
+    `user id` is user_id, and 101 is column_101: TensorFlow passes inputs by keyword.
+
+    Raises:
+        InputError: two would have one name.
+    """
+    names: dict[str, str] = {}
+    for column in columns:
+        name = re.sub(r"[^A-Za-z0-9_]", "_", column)
+        name = name if name.isidentifier() and not keyword.iskeyword(name) and name[0] != "_" else f"column_{name}"
+        if name in names.values():
+            raise InputError(f"two inputs of the exported model would be called {name!r}. Rename column {column!r}.")
+        names[column] = name
+    return names
 
 
 def write_saved_model(folder: Path, raw: RawBatch, score: Callable[[dict], dict], state: list) -> Path:
@@ -45,13 +67,13 @@ def write_saved_model(folder: Path, raw: RawBatch, score: Callable[[dict], dict]
         InputError: the folder cannot be written.
     """
     model = folder / "saved_model" / "1"
-    served = _Served(raw, score, state)
     with explained(folder):
+        served = _Served(raw, score, state)
         model.parent.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=".saving-", dir=folder))
         try:
             tf.saved_model.save(served, str(aside / "1"), signatures={SIGNATURE: served.signature})
-            write_whole(folder / "request.json", json.dumps(example_request(raw), indent=1))
+            write_whole(folder / "request.json", json.dumps(example_request(raw, input_names(raw.signature)), indent=1))
             shutil.rmtree(model, ignore_errors=True)
             (aside / "1").rename(model)
         finally:
