@@ -401,12 +401,20 @@ class OnlineConfig:
 
 
 @dataclass(frozen=True)
+class EvaluateSection:
+    by: list[str]
+    importance: Annotated[int, Range(0)]
+
+
+@dataclass(frozen=True)
 class EvaluateConfig:
     run: str
+    input: str | list[str] | None
     split: Literal["train", "valid", "test"]
-    checkpoint: str | int
+    checkpoint: str | int | list[str | int]
     explain: Annotated[int, Range(0)]
     output: str | None
+    evaluate: EvaluateSection
 
 
 @dataclass(frozen=True)

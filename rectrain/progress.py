@@ -14,18 +14,19 @@ class Progress:
 
     Args:
         title: what is done ("train").  total: units of work.  say: prints a line where there is no terminal.
+        shown: False where another one shows the same work.
     """
 
-    def __init__(self, title: str, total: int, say: Callable[[str], object]):
+    def __init__(self, title: str, total: int, say: Callable[[str], object], *, shown: bool = True):
         self._title, self._total, self._say = title, total, say
         self._done = self._rows = 0
         self._start = self._last_line = time.monotonic()
-        self._on_terminal = sys.stderr.isatty()
+        self._on_terminal, self._shown = sys.stderr.isatty(), shown
         self._bar = tqdm(
             total=total,
             desc=title,
             file=sys.stderr,
-            disable=not self._on_terminal,
+            disable=not (self._on_terminal and shown),
             leave=False,
             dynamic_ncols=True,
             bar_format="{desc} {percentage:3.0f}% |{bar:24}| {remaining} left{postfix}",
@@ -48,7 +49,7 @@ class Progress:
         shown = ", ".join(filter(None, [f"{self._rows:,} rows", f"{self._rate():,.0f} rows/s", note]))
         self._bar.set_postfix_str(shown, refresh=False)
         now = time.monotonic()
-        if not self._on_terminal and now - self._last_line >= _SECONDS_BETWEEN_LINES:
+        if self._shown and not self._on_terminal and now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
             share = min(self._done / max(self._total, 1), 1)
             left = (now - self._start) * (1 - share) / share if share else float("nan")

@@ -1,27 +1,34 @@
-"""rectrain evaluate: a checkpoint of a run on one of its splits, and what it saw in histories."""
+"""rectrain evaluate: checkpoints of a run on a split of its data or on new files, and what the model makes of them."""
 
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import numpy as np
 
 from rectrain.config import EvaluateConfig
 from rectrain.console import import_tensorflow, say, speaks_unicode, terminal_width, wants_color
-from rectrain.errors import InputError
+from rectrain.errors import InputError, did_you_mean
+from rectrain.progress import Progress
+from rectrain.run_dir import RunDir
 from rectrain.sections import evaluate_config
+
+INPUT = "input"  # the name of the split that new files are
 
 
 def run(raw: dict):
-    """Scores a split and writes its metrics as JSON and HTML.
+    """Scores rows and writes their metrics as JSON and HTML.
 
     Raises:
-        InputError: there is no such run, checkpoint or split, or the result cannot be written where it should.
+        InputError: there is no such run, checkpoint, split or file, or the result cannot be written where it should.
     """
     config = evaluate_config(raw)
     output = _output(config)
     import_tensorflow()
     from rectrain.outputs.evaluation import evaluation_summary, write_evaluation
-    from rectrain.training.restore import restore_run
 
-    restored = restore_run(Path(config.run), config.checkpoint)
-    found = _evaluate(config, restored)
+    found = _evaluate(config)
     write_evaluation(output, found)
     say(evaluation_summary(found, output, width=terminal_width(), color=wants_color(), unicode=speaks_unicode()))
 
@@ -29,46 +36,154 @@ def run(raw: dict):
 def _output(config: EvaluateConfig) -> Path:
     if not Path(config.run).is_dir():
         raise InputError(f"run={config.run}: there is no such folder; expected the folder of a run.")
-    output = Path(config.output or Path(config.run) / f"evaluation-{config.split}.json")
+    name = config.split if config.input is None else INPUT
+    output = Path(config.output or Path(config.run) / f"evaluation-{name}.json")
     if output.suffix != ".json" or not output.parent.is_dir():
         raise InputError(f"output={output}: expected a file that ends with .json in a folder that is there.")
     return output
 
 
-def _evaluate(config: EvaluateConfig, restored) -> dict:
+@dataclass
+class _Rows:
+    """The rows that are scored, with the model that scores them."""
+
+    name: str  # of the split
+    source: str
+    model: Any  # RestoredModel: with TensorFlow
+    batches: Callable[[], Iterable[dict]]
+    num_rows: int | None  # None: not known before they are read
+
+    def score(self, seen: Callable[[dict], object] = lambda batch: None):
+        """Every row, scored with the present weights. seen: is shown each batch."""
+        from rectrain.evaluation.evaluate import score_rows
+
+        title = f"evaluate {self.name}"
+        with Progress(title, self.num_rows or 0, say, shown=self.num_rows is not None) as progress:
+            return score_rows(self.model.steps.score, _shown(self.batches(), seen), progress)
+
+
+def _rows_of_split(config: EvaluateConfig, checkpoint: int) -> _Rows:
+    from rectrain.training.restore import restore_run
+
+    model = restore_run(Path(config.run), checkpoint)
+    if not model.prepared.rows(config.split):
+        raise InputError(f"split={config.split}: the data of the run have none; see data.split of its config.")
+    source, num_rows = model.prepared.manifest["source"], model.prepared.rows(config.split)
+    return _Rows(config.split, source, model, lambda: model.batches(config.split), num_rows)
+
+
+def _rows_of_files(config: EvaluateConfig, checkpoint: int) -> _Rows:
+    from rectrain.training.restore import restore_model
+
+    assert config.input is not None
+    model = restore_model(Path(config.run), checkpoint)
+    rows, size = model.new_rows(config.input, labelled=True), model.config.trainer.eval_batch_size
+
+    def batches():
+        for _, packed in rows.blocks(f"evaluate {INPUT}", model.run_dir.path):
+            for start in range(0, len(packed["labels"]), size):
+                yield {name: column[start : start + size] for name, column in packed.items()}
+
+    return _Rows(INPUT, "files", model, batches, None)
+
+
+def _shown(batches: Iterable[dict], seen) -> Iterator[dict]:
+    for batch in batches:
+        seen(batch)
+        yield batch
+
+
+def _evaluate(config: EvaluateConfig) -> dict:
     from rectrain.evaluation.evaluate import split_curves, split_metrics
     from rectrain.outputs.run_report import machine
+    from rectrain.training.restore import checkpoint_steps
 
-    if not restored.prepared.rows(config.split):
-        raise InputError(f"split={config.split}: the data of the run have none; see data.split of its config.")
-    explained = _explanations(config, restored) if config.explain else []
-    scored = restored.score(config.split)
-    tasks, seed = restored.steps.tasks, restored.config.seed
-    return {
+    named = config.checkpoint if isinstance(config.checkpoint, list) else [config.checkpoint]
+    checkpoint, *others = checkpoint_steps(RunDir(Path(config.run)), named)
+    rows = (_rows_of_split if config.input is None else _rows_of_files)(config, checkpoint)
+    model, name = rows.model, rows.name
+    tasks, seed = model.steps.tasks, model.config.seed
+    columns = _columns(config.evaluate.by, model.schema)
+    ids: list[np.ndarray] = []
+    scored = rows.score(lambda batch: ids.append(np.asarray(batch["categorical"])[:, columns]) if columns else None)
+    first = split_metrics(scored, tasks, seed)
+    found = {
         "status": "done",
         "run": str(Path(config.run).resolve()),
-        "checkpoint": restored.step,
-        "model": restored.config.model.name,
-        "data": {"name": restored.prepared.schema.name, "source": restored.prepared.manifest["source"]},
-        "metrics": {config.split: split_metrics(scored, tasks, seed)},
-        "curves": {config.split: split_curves(scored, tasks)},
-        "explanations": explained,
+        "checkpoint": model.step,
+        "model": model.config.model.name,
+        "data": {"name": model.schema.name, "source": rows.source},
+        "metrics": {name: first},
+        "curves": {name: split_curves(scored, tasks)},
+        "slices": _slices(config.evaluate.by, model, scored, ids),
+        "importance": _importance(config, rows, len(scored.labels)),
+        "explanations": _explanations(config, rows, len(scored.labels)),
         **machine(),
+    }
+    compared = [{"step": step, "metrics": _metrics_at(rows, step)} for step in others]
+    return found | {"checkpoints": [{"step": checkpoint, "metrics": first}, *compared]}
+
+
+def _metrics_at(rows: _Rows, step: int) -> dict:
+    from rectrain.evaluation.evaluate import split_metrics
+
+    rows.model = rows.model.at(step)
+    return split_metrics(rows.score(), rows.model.steps.tasks, rows.model.config.seed)
+
+
+def _columns(by: list[str], schema) -> list[int]:
+    names = [feature.name for feature in schema.categorical]
+    for feature in by:
+        if feature not in names:
+            raise InputError(
+                f"evaluate.by: {feature!r} is no categorical feature of the run.{did_you_mean(feature, names)}"
+            )
+    return [names.index(feature) for feature in by]
+
+
+def _slices(by: list[str], model, scored, ids: list[np.ndarray]) -> dict:
+    """{feature: {task: what slice_metrics says}}."""
+    from rectrain.data.texts import Texts
+    from rectrain.evaluation.slices import slice_metrics
+
+    if not by:
+        return {}
+    texts = Texts(model.schema, model.run_dir.path)
+    columns = np.concatenate(ids).T
+    return {
+        feature: {task.name: slice_metrics(scored, task, values, texts.of) for task in model.steps.tasks}
+        for feature, values in zip(by, columns, strict=True)
     }
 
 
-def _explanations(config: EvaluateConfig, restored) -> list[dict]:
+def _importance(config: EvaluateConfig, rows: _Rows, num_rows: int) -> list[dict]:
+    from rectrain.evaluation.importance import MOST_ROWS, importance, joined
+
+    repeats, model = config.evaluate.importance, rows.model
+    if not repeats:
+        return []
+    batch = joined(rows.batches(), MOST_ROWS, num_rows)
+    seen = {name: batch[name] for name in (*model.steps.model.input, "labels")}
+    return importance(
+        model.score_rows, seen, model.steps.tasks, model.schema, repeats=repeats, seed=model.config.seed, say=say
+    )
+
+
+def _explanations(config: EvaluateConfig, rows: _Rows, num_rows: int) -> list[dict]:
     from rectrain.evaluation.explain import explainer, explanations, spread_evenly
     from rectrain.training.precision import float32_layers
 
-    explain = explainer(restored.steps.model)
-    places = spread_evenly(restored.prepared.rows(config.split), config.explain)
+    if not config.explain:
+        return []
+    model = rows.model
+    explain = explainer(model.steps.model)
     with float32_layers(explain):
         return explanations(
-            restored.steps.score,
+            model.steps.score,
             lambda batch: explain({name: batch[name] for name in explain.input}),
-            restored.batches(config.split),
-            places,
-            restored.steps.tasks,
-            restored.prepared,
+            rows.batches(),
+            spread_evenly(num_rows, config.explain),
+            model.steps.tasks,
+            model.schema,
+            model.run_dir.path,
         )

@@ -1,22 +1,26 @@
 """Rows of the fused table back into what people read."""
 
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import pyarrow.parquet as pq
 
-from rectrain.data.manifest import Prepared
+from rectrain.schema import Schema
 
 MISSING, UNKNOWN = "(missing)", "(not in the vocabulary)"
 _UNITS = (("days", 86_400), ("h", 3_600), ("min", 60), ("s", 1))
 
 
 class Texts:
-    """Values of a prepared data set's vocabularies, each read when it is first asked for."""
+    """Values of vocabularies, each read when it is first asked for.
 
-    def __init__(self, prepared: Prepared):
-        schema = prepared.schema
-        self._folder = prepared.folder
+    Args:
+        folder: of the run, or of the prepared data set.
+    """
+
+    def __init__(self, schema: Schema, folder: Path):
+        self._folder = folder
         self._tables = [(table.offset, table.offset + table.num_rows, table.encoding) for table in schema.tables]
         self._values = lru_cache(maxsize=None)(self._read)
 

@@ -4,11 +4,11 @@ Letters: B rows, T steps.
 """
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import keras
 import numpy as np
 
-from rectrain.data.manifest import Prepared
 from rectrain.data.texts import Texts
 from rectrain.errors import InputError
 from rectrain.schema import Schema
@@ -46,19 +46,19 @@ def explainer(model: keras.Model) -> keras.Model:
 
 
 def explanations(
-    score, explain, batches: Iterable[dict], places: list[int], tasks: list[Task], prepared: Prepared
+    score, explain, batches: Iterable[dict], places: list[int], tasks: list[Task], schema: Schema, folder: Path
 ) -> list[dict]:
     """For some rows of a split what they are, how they score, and the steps of their histories.
 
     Args:
         score: batch -> {task: probabilities}.  explain: batch -> what `explainer` returns.
-        places: of the rows, ascending.
+        places: of the rows, ascending.  folder: where the vocabularies are.
     Returns:
         one dict a row: "row", "labels" and "scores" by task, "fields" {feature: text}, and "histories" {attention:
         steps}, oldest first, those of a search best first; a step is {"weight": float, and what each of its kinds
         says}.
     """
-    texts = Texts(prepared)
+    texts = Texts(schema, folder)
     found = []
     for start, batch in _at(batches, places):
         scores, seen = score(batch), explain(batch)
@@ -69,7 +69,7 @@ def explanations(
                     "row": start[b],
                     "labels": {task.name: int(row["labels"][task.column]) for task in tasks},
                     "scores": {task.name: float(scores[task.name][b]) for task in tasks},
-                    "fields": _fields(prepared.schema, row, texts),
+                    "fields": _fields(schema, row, texts),
                     "histories": {name: _steps(told, b, texts) for name, told in seen.items()},
                 }
             )

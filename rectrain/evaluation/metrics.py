@@ -76,12 +76,12 @@ def compute(labels, scores, *, groups=None, seed, level=0.95):
     labels, scores = check_probabilities(labels, scores)
     tally = tally_of(labels, scores)
     return {
-        "auc": _entry(auc_of_tallies, [tally], level),
-        "logloss": _entry(_logloss, labels, scores, level),
-        "gauc": _entry(_gauc, labels, tally, groups, seed, level),
-        "pr_auc": _entry(_pr_auc, tally, level),
-        "pcoc": _entry(_pcoc, labels, scores, level),
-        "ne": _entry(_ne, labels, scores, seed, level),
+        "auc": entry(auc_of_tallies, [tally], level),
+        "logloss": entry(_logloss, labels, scores, level),
+        "gauc": entry(_gauc, labels, tally, groups, seed, level),
+        "pr_auc": entry(_pr_auc, tally, level),
+        "pcoc": entry(_pcoc, labels, scores, level),
+        "ne": entry(_ne, labels, scores, seed, level),
     }
 
 
@@ -281,7 +281,8 @@ def require_both_classes(tally):
     _require_both_classes(tally.positives.sum(), tally.negatives.sum(), at_least=1)
 
 
-def _entry(metric, *args):
+def entry(metric, *args):
+    """The estimate as {"value", "low", "high"}; all three None, and a "reason", where the metric does not exist."""
     try:
         return metric(*args)._asdict()
     except UndefinedMetricError as reason:

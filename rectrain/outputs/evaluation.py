@@ -4,13 +4,24 @@ import json
 from pathlib import Path
 
 from rectrain.errors import CANNOT_WRITE, InputError
+from rectrain.outputs.closer_look import checkpoints_section, closer_look, importance_section, slices_section
 from rectrain.outputs.explanations import explanations_section
 from rectrain.outputs.html import header, metric_tables, render_html, sample_banner, score_curves, verdict
 from rectrain.outputs.report import to_json
 from rectrain.outputs.summary import Page, heading, metrics_block
 from rectrain.run_dir import write_whole
 
-SECTIONS = (header, sample_banner, verdict, metric_tables, explanations_section, score_curves)
+SECTIONS = (
+    header,
+    sample_banner,
+    verdict,
+    metric_tables,
+    checkpoints_section,
+    slices_section,
+    importance_section,
+    explanations_section,
+    score_curves,
+)
 
 
 def write_evaluation(path: Path, found: dict):
@@ -34,5 +45,5 @@ def evaluation_summary(found: dict, path: Path, *, width: int, color: bool, unic
     if found["explanations"]:
         last += page.labelled("explained", f"{len(found['explanations'])} rows, in the page")
     last.append(f"{'evaluation':<13}{page.text(path.with_suffix('.html'))}")
-    blocks = [heading(page, found), metrics_block(page, found), last]
+    blocks = [heading(page, found), metrics_block(page, found), *closer_look(page, found), last]
     return "\n\n".join("\n".join(block) for block in blocks) + "\n"

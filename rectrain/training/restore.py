@@ -1,9 +1,11 @@
 """A run that is over, made usable again from its directory."""
 
+import dataclasses
 import json
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 import numpy as np
 import yaml
@@ -50,6 +52,11 @@ class RestoredModel:
         features.restore(self.schema, self.run_dir.path)
         return features
 
+    def at(self, step: int) -> Self:
+        """The same model with the weights of another checkpoint; this one has them too from now on."""
+        restore_weights(place(self.run_dir.checkpoints, step), self.steps.model)
+        return dataclasses.replace(self, step=step)
+
     def score_rows(self, rows: Rows) -> dict[str, np.ndarray]:
         """{task: float32 (N,)} of packed rows of any number."""
         names, size = list(self.steps.model.input), self.config.trainer.eval_batch_size
@@ -85,7 +92,7 @@ def restore_model(path: Path, checkpoint: str | int) -> RestoredModel:
     """
     run_dir = RunDir(path)
     config, schema = _config(run_dir), _schema(run_dir)
-    step = _step(run_dir, checkpoint)
+    (step,) = checkpoint_steps(run_dir, [checkpoint])
     steps = build_steps(config, schema, CONSTANT_RATE, config.trainer.precision, trains=False)
     restore_weights(place(run_dir.checkpoints, step), steps.model)
     return RestoredModel(run_dir, config, schema, steps, step)
@@ -144,14 +151,21 @@ def _manifest(run_dir: RunDir) -> Path | None:
         return None
 
 
-def _step(run_dir: RunDir, checkpoint: str | int) -> int:
+def checkpoint_steps(run_dir: RunDir, checkpoints: Sequence[str | int]) -> list[int]:
+    """The steps of "best", "last", "all" and of steps, each once.
+
+    Raises:
+        InputError: there is no checkpoint, or none of that step.
+    """
     steps, best = read_index(run_dir.checkpoints)
-    chosen = {"best": best, "last": steps[-1] if steps else None}.get(str(checkpoint), checkpoint)
-    if chosen is None or not steps:
+    if not steps:
         raise InputError(f"run={run_dir.path} has no checkpoint: it ended before its first evaluation.")
-    if chosen not in steps:
-        raise InputError(
-            f"checkpoint={checkpoint}: expected best, last or one of the steps {', '.join(map(str, steps))} that "
-            f"{run_dir.checkpoints} holds."
-        )
-    return int(chosen)
+    named: dict[str, list] = {"best": [best], "last": steps[-1:], "all": steps}
+    chosen = [step for checkpoint in checkpoints for step in named.get(str(checkpoint), [checkpoint])]
+    for step in chosen:
+        if step not in steps:
+            raise InputError(
+                f"checkpoint={step}: expected best, last or one of the steps {', '.join(map(str, steps))} that "
+                f"{run_dir.checkpoints} holds."
+            )
+    return list(dict.fromkeys(map(int, chosen)))
