@@ -64,6 +64,14 @@ class RunDir:
                 "(hydra.sweep.dir=DIR for a sweep), or remove this one."
             )
 
+    def check_is_run(self):
+        """Raises InputError where no run has begun."""
+        if not self.config.is_file():
+            what = "it has no config.yaml" if self.path.is_dir() else "there is no such folder"
+            raise InputError(
+                f"run={self.path}: {what}; expected the folder of a run, such as outputs/DATE/TIME_dcn_criteo."
+            )
+
     def begin(self, config_yaml: str, schema_json: str, prepared: Path | None):
         """Makes the folder a run's; where that fails it is left as it was.
 

@@ -2,29 +2,23 @@
 
 import json
 import shutil
+from pathlib import Path
 
+import numpy as np
 import pytest
+
+from rectrain.data.texts import Texts
+from rectrain.evaluation.importance import importance, joined
+from rectrain.tasks import Task
+from tests.runs import make_run
+from tests.samples import schema as schema_of_samples
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
     """A finished run of two epochs, made once, and its report."""
-    import os
-    import sys
-
-    from rectrain.cli import _main
-
     folder = tmp_path_factory.mktemp("run")
-    before, sys.argv = os.getcwd(), ["rectrain"]
-    os.environ["HYDRA_FULL_ERROR"] = "1"
-    os.chdir(folder)
-    try:
-        code = _main(
-            ["model=dcn", "data.sample.rows=4000", "trainer.batch_size=256", "trainer.epochs=2", "hydra.run.dir=run"]
-        )
-    finally:
-        os.chdir(before)
-    assert code == 0
+    make_run(folder, "model=dcn", "data.sample.rows=4000", "trainer.batch_size=256", "trainer.epochs=2")
     return folder / "run", json.loads((folder / "run/report.json").read_text(encoding="utf-8"))
 
 
@@ -68,7 +62,7 @@ def test_prepared_data_that_are_gone_are_prepared_again(rectrain, run, tmp_path)
     [
         ([], "run=null: expected the folder of a run"),
         (["run=nowhere"], "run=nowhere: there is no such folder"),
-        (["run=."], "expected the folder of a run, with its config.yaml"),
+        (["run=."], "run=.: it has no config.yaml; expected the folder of a run"),
         (["run=RUN", "checkpoint=7"], "checkpoint=7: expected best, last or one of the steps"),
         (["run=RUN", "split=tset"], "split=tset: expected one of train, valid, test"),
         (["run=RUN", "output=nowhere/found.json"], "output=nowhere/found.json: expected a file that ends with .json"),
@@ -101,3 +95,94 @@ def test_a_damaged_checkpoint_and_a_changed_schema_are_named(rectrain, run, tmp_
     code, _, err = rectrain("evaluate", f"run={moved}")
     assert code == 2
     assert "was trained on other data" in err
+
+
+def test_new_labelled_files_are_a_split_called_input(rectrain, run, tmp_path):
+    folder, report = run
+    manifest = json.loads(Path(report["data"]["manifest"]).read_text(encoding="utf-8"))
+    lines = Path(manifest["sources"][0]["path"]).read_text(encoding="utf-8").splitlines(keepends=True)
+    (tmp_path / "new.tsv").write_text("".join(lines[3600:]), encoding="utf-8")  # the rows of the test split
+    code, _, err = rectrain("evaluate", f"run={folder}", "input=new.tsv", "output=found.json", "explain=0")
+    assert code == 0, err
+    found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
+    assert found["metrics"]["input"] == report["metrics"]["test"]
+    assert found["data"]["source"] == "files"
+    (tmp_path / "new.tsv").write_text("".join(line.partition("\t")[2] for line in lines[:5]), encoding="utf-8")
+    code, _, err = rectrain("evaluate", f"run={folder}", "input=new.tsv", "output=found.json")
+    assert code == 2
+    assert "no column 'label'" in err
+
+
+def test_checkpoints_in_one_table(rectrain, run, tmp_path):
+    folder, report = run
+    code, out, err = rectrain("evaluate", f"run={folder}", "split=valid", "checkpoint=all", "output=found.json")
+    assert code == 0, err
+    found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))
+    aucs = {of["step"]: of["metrics"]["click"]["auc"]["value"] for of in found["checkpoints"]}
+    assert aucs == {point["step"]: point["valid"]["click"]["auc"] for point in report["history"]}
+    assert "checkpoint  task" in out
+    assert "<h2>Checkpoints</h2>" in (tmp_path / "found.html").read_text(encoding="utf-8")
+
+
+def test_slices_are_the_metrics_of_their_rows(rectrain, run, tmp_path):
+    from rectrain.evaluation.metrics import auc
+    from rectrain.training.restore import restore_run
+
+    folder, _ = run
+    code, _, err = rectrain("evaluate", f"run={folder}", "split=train", "evaluate.by=[C3]", "output=found.json")
+    assert code == 0, err
+    found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))["slices"]["C3"]["click"]
+    restored = restore_run(folder, "best")
+    scored = restored.score("train")
+    schema = restored.schema
+    column = [f.name for f in schema.categorical].index("C3")
+    ids = np.concatenate([np.asarray(batch["categorical"])[:, column] for batch in restored.batches("train")])
+    texts = Texts(schema, folder)
+    assert len(found["slices"]) > 1
+    for entry in found["slices"]:
+        rows = np.array([texts.of(i) == entry["value"] for i in ids])
+        assert entry["rows"] == rows.sum()
+        positives = scored.labels[rows, 0].sum()
+        assert entry["small"] == (rows.sum() < 1000 or min(positives, rows.sum() - positives) < 50)
+        assert (
+            entry["metrics"]["auc"]["value"] == auc(scored.labels[rows, 0], scored.probabilities["click"][rows]).value
+        )
+    assert found["left_out"] + len(found["slices"]) == len(np.unique(ids))
+    order = [(entry["small"], entry["metrics"]["auc"]["value"]) for entry in found["slices"]]
+    assert order == sorted(order)
+
+
+def test_importance_of_what_decides_and_of_what_does_not():
+    schema = schema_of_samples(numeric=2, multi_valued=False, crosses=False)
+    rng = np.random.default_rng(1)
+    batch = {"categorical": rng.integers(0, 5, (4000, 3)), "numeric": rng.normal(size=(4000, 2)).astype("float32")}
+    logit = batch["categorical"][:, 1] - 2.0 + 0.5 * batch["numeric"][:, 0]
+    batch["labels"] = (rng.random(4000) < 1 / (1 + np.exp(-logit))).astype("float32")[:, None]
+
+    def score(rows):
+        return {"click": 1 / (1 + np.exp(-(rows["categorical"][:, 1] - 2.0 + 0.5 * rows["numeric"][:, 0])))}
+
+    found = importance(score, batch, [Task("click", "click", 0)], schema, repeats=2, seed=3, say=print)
+    assert [entry["feature"] for entry in found[:2]] == ["b", "n0"]
+    losses = {entry["feature"]: entry["tasks"]["click"] for entry in found}
+    assert losses["b"]["low"] > 0.1
+    assert losses["n0"]["low"] > 0.01
+    assert losses["a"] == losses["c"] == losses["n1"] == {"value": 0.0, "low": 0.0, "high": 0.0}
+
+
+def test_rows_of_batches_of_unequal_width_are_joined():
+    batches = [
+        {
+            "labels": np.zeros((3, 1)),
+            "h": np.array([[1, 2], [3, 9], [4, 5]]),
+            "h_valid": np.array([[1, 1], [1, 0], [1, 1]], bool),
+        },
+        {"labels": np.ones((2, 1)), "h": np.array([[6], [7]]), "h_valid": np.array([[1], [0]], bool)},
+    ]
+    found = joined(iter(batches), 3, 5)  # every second row
+    assert found["labels"][:, 0].tolist() == [0, 0, 1]
+    assert [row[valid].tolist() for row, valid in zip(found["h"], found["h_valid"], strict=True)] == [
+        [1, 2],
+        [4, 5],
+        [],
+    ]

@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
+import tensorflow as tf
 
 from rectrain.online import features
 
@@ -22,11 +23,15 @@ features:
 """
 
 
-@pytest.fixture
-def trained(rectrain, tmp_path):
+@pytest.fixture(autouse=True)
+def _letters(tmp_path):
     (tmp_path / "configs/data").mkdir(parents=True)
     (tmp_path / "configs/data/letters.yaml").write_text(YAML)
     (tmp_path / "rows.csv").write_text("click,letter,tags,size\n" + "\n".join(ROWS) + "\n")
+
+
+@pytest.fixture
+def trained(rectrain, tmp_path):
 
     def call(*overrides):
         fixed = [*LAYOUT, "data.files=rows.csv", "online.bits=12", "optimizer.beta=1", "hydra.run.dir=run"]
@@ -73,9 +78,9 @@ def sum_of_losses(tmp_path) -> float:
 def test_zero_weights_are_left_out_and_what_no_file_names_comes_without_name(rectrain, trained, tmp_path):
     state = trained("optimizer.lambda1=0.5")
     (tmp_path / "few.csv").write_text("click,letter,tags,size\n1,a,x,1\n")
-    code, out, _ = rectrain("export", "run=run", "files=few.csv", "output=few.parquet")
+    code, out, _ = rectrain("export", "run=run", "files=few.csv", "output=few")
     assert code == 0
-    rows = pq.read_table(tmp_path / "few.parquet").to_pylist()
+    rows = pq.read_table(tmp_path / "few/weights.parquet").to_pylist()
     assert {row["coordinate"] for row in rows} == set(np.flatnonzero(state))
     named = {(row["feature"], row["value"]) for row in rows}
     assert ("letter", "a") in named
@@ -97,9 +102,10 @@ def test_prepared_data_name_values_by_their_vocabularies(rectrain, trained, tmp_
     ("overrides", "expected"),
     [
         ([], "run=null"),
-        (["run=nowhere"], "run=nowhere: no run"),
+        (["run=nowhere"], "run=nowhere: there is no such folder"),
+        (["run=run", "checkpoint=last"], "an online run keeps its newest state alone"),
         (["run=run", "files=missing.csv"], "missing.csv"),
-        (["run=run", "output=rows.csv/x.parquet"], "output="),
+        (["run=run", "output=rows.csv/x"], "output="),
     ],
 )
 def test_what_is_wrong_is_named(rectrain, trained, tmp_path, overrides, expected):
@@ -109,33 +115,58 @@ def test_what_is_wrong_is_named(rectrain, trained, tmp_path, overrides, expected
     assert expected in err
 
 
-def test_runs_without_such_weights_are_refused(rectrain, trained, tmp_path):
+def test_runs_without_weights_are_refused(rectrain, trained, tmp_path):
     trained()
     config = (tmp_path / "run/config.yaml").read_text()
-    for folder, text, expected in (
-        ("training", "seed: 1\n", "no run of rectrain online"),
-        ("fresh", config, "has saved nothing"),
-    ):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "config.yaml").write_text(text)
-        (tmp_path / folder / "schema.json").write_bytes((tmp_path / "run/schema.json").read_bytes())
-        code, _, err = rectrain("export", f"run={folder}")
-        assert code == 2
-        assert expected in err
-    (tmp_path / "run/config.yaml").write_text(config.replace("files: rows.csv", "files: '-'"))
-    code, _, err = rectrain("export", "run=run")
+    (tmp_path / "fresh").mkdir()
+    (tmp_path / "fresh/config.yaml").write_text(config)
+    (tmp_path / "fresh/schema.json").write_bytes((tmp_path / "run/schema.json").read_bytes())
+    code, _, err = rectrain("export", "run=fresh")
     assert code == 2
-    assert "files=null: the run read standard input" in err
+    assert "has saved nothing" in err
 
 
-def test_a_run_in_windows_is_refused(rectrain, trained):
+def test_values_of_standard_input_have_no_names(rectrain, trained, tmp_path):
     trained()
-    windows = ["online.batch_size=64", "hydra.run.dir=windows"]
-    code, _, err = rectrain("online", *LAYOUT, "data.files=rows.csv", "online.bits=12", *windows)
-    assert code == 0, err
-    code, _, err = rectrain("export", "run=windows")
-    assert code == 2
-    assert "windows of rows" in err
+    config = (tmp_path / "run/config.yaml").read_text()
+    (tmp_path / "run/config.yaml").write_text(config.replace("files: rows.csv", "files: '-'"))
+    code, out, _ = rectrain("export", "run=run")
+    assert code == 0
+    assert "weights.parquet is left out: the run read standard input" in out
+    assert not (tmp_path / "run/export/weights.parquet").exists()
+    assert rectrain("export", "run=run", "files=rows.csv")[0] == 0
+    assert (tmp_path / "run/export/weights.parquet").exists()
+
+
+FTRL, DEEP = ["optimizer.beta=1"], ["online.batch_size=16", "model=deepfm", "optimizer=lazy_adam"]
+
+
+@pytest.mark.parametrize(
+    ("overrides", "row"),
+    [
+        (FTRL, ("1", "a", "x|z|x|y", "2.5")),  # more tags than count
+        (FTRL, ("0", "", "", "")),
+        ([*FTRL, "optimizer.lambda1=0.5"], ("1", "new", "|x||w", "-3")),
+        ([*FTRL, "online.batch_size=16"], ("1", "b", "y", "0")),
+        (DEEP, ("0", "a", "x|z|x|y", "2.5")),
+        (DEEP, ("1", "", "", "")),
+    ],
+    ids=str,
+)
+def test_the_served_model_scores_as_the_learner_did(rectrain, tmp_path, overrides, row):
+    """The next row is scored by the served model, and by the learner before it learns from it."""
+    online = [*LAYOUT, "online.bits=12", "hydra.run.dir=run", *overrides]
+    assert rectrain("online", *online, "data.files=rows.csv")[0] == 0
+    assert rectrain("export", "run=run")[0] == 0
+    label, letter, tags, size = row
+    served = tf.saved_model.load(str(tmp_path / "run/export/saved_model/1")).signatures["serving_default"]
+    size_or_nan = tf.constant([float(size or "nan")], tf.float64)
+    score = float(served(letter=tf.constant([letter]), tags=tf.constant([[tags]]), size=size_or_nan)["click"][0])
+    (tmp_path / "next.csv").write_text("click,letter,tags,size\n" + ",".join(row) + "\n")
+    before = sum_of_losses(tmp_path)
+    assert rectrain("online", *online, "data.files=next.csv", "resume=true")[0] == 0
+    expected = -math.log(score if label == "1" else 1 - score)
+    assert sum_of_losses(tmp_path) - before == pytest.approx(expected, abs=1e-5)
 
 
 def test_padding_of_tags_reads_a_row_that_no_value_has(trained, monkeypatch):

@@ -34,8 +34,7 @@ def run(raw: dict):
 
 
 def _output(config: EvaluateConfig) -> Path:
-    if not Path(config.run).is_dir():
-        raise InputError(f"run={config.run}: there is no such folder; expected the folder of a run.")
+    RunDir(Path(config.run)).check_is_run()
     name = config.split if config.input is None else INPUT
     output = Path(config.output or Path(config.run) / f"evaluation-{name}.json")
     if output.suffix != ".json" or not output.parent.is_dir():

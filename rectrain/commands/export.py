@@ -44,12 +44,11 @@ def run(raw: dict):
 
 def _online(run_dir: RunDir, config: ExportConfig) -> OnlineConfig | None:
     """The config of a run of rectrain online; None where it is one of rectrain train."""
+    run_dir.check_is_run()
     try:
         raw = yaml.safe_load(run_dir.config.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise InputError(
-            f"run={run_dir.path}: expected the folder of a run, with its config.yaml ({error})."
-        ) from error
+        raise InputError(f"{run_dir.config} is damaged ({error}); expected the config of a run.") from error
     if not isinstance(raw, dict) or "online" not in raw:
         if config.files is not None:
             raise InputError(f"files={config.files}: the values of {run_dir.path} are known. Set files=null.")

@@ -10,6 +10,7 @@ from rectrain.console import import_tensorflow, say
 from rectrain.data.blocks import Block
 from rectrain.errors import InputError
 from rectrain.outputs.predictions import PredictionFile
+from rectrain.run_dir import RunDir
 from rectrain.sections import predict_config
 
 
@@ -21,8 +22,7 @@ def run(raw: dict):
             then `output` is as it was.
     """
     config = predict_config(raw)
-    if not Path(config.run).is_dir():
-        raise InputError(f"run={config.run}: there is no such folder; expected the folder of a run.")
+    RunDir(Path(config.run)).check_is_run()
     with PredictionFile(Path(config.output)) as file:
         import_tensorflow()
         from rectrain.training.restore import restore_model
