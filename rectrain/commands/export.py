@@ -37,7 +37,7 @@ def run(raw: dict):
         else:
             found = of_online_run(run_dir, online, Path(scratch))
         model = write_saved_model(folder, found.raw, found.score, found.state)
-    say(f"{model}: {_size(model):,} bytes; inputs {', '.join(found.raw.signature)}")
+    say(f"{model}: {_size(model):,} bytes; inputs {', '.join(found.raw.columns.signature)}")
     if found.weights is not None:
         _write_weights(config, found, online, folder)
 

@@ -1,179 +1,131 @@
-"""The encodings of rectrain/data as TensorFlow graphs: raw values of a feature -> ids from its own 0, or numbers.
+"""The encodings of rectrain/data as TensorFlow graphs: raw values -> ids from a feature's own 0, or numbers.
 
-One class a kind of encoding; each says which raw values it takes and holds what the graph needs. A test holds each of
-them to its twin, which prepares the data.
+A test holds each of them to its twin, which prepares the data. What several features do alike is done for all of them
+at once: a small request costs what its operations cost to start.
 
-Letters: V values of a vocabulary.
+Letters: B batch, F features.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterator
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import tensorflow as tf
 
-from rectrain.schema import NUM_GAPS
+from rectrain.schema import NUM_GAPS, Schema
 
-_MISSING, _UNKNOWN = 0, 1
 _CROSS_SEPARATOR = "\x1f"
 _MOST_DIGITS = 17  # of a float64
 _MOST_DOUBLINGS = NUM_GAPS - 4
+_ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}  # the backslash first
 
 
-@dataclass(frozen=True)
-class Vocabularies:
-    """The vocabularies of a run, and a folder where they may lie as text until the model is saved."""
+class Vocabularies(tf.Module):
+    """One hash table for the texts of all vocabularies, filled from a file that becomes an asset of the SavedModel.
 
-    folder: Path
-    scratch: Path
+    A line of the file is `<number of the vocabulary>:<text>`; its place tells the id.
 
-    def values(self, encoding: dict) -> list[str]:
-        return pq.read_table(self.folder / encoding["file"], columns=["value"])["value"].to_pylist()
+    Args:
+        folder: where the vocabularies are.  scratch: a folder that stays until the model is saved.
+    """
 
-    def as_text(self, encoding: dict, lines: Iterable[str]) -> Path:
-        file = self.scratch / f"{quote(encoding['column'], safe='')}.txt"
-        file.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8", newline="\n")
-        return file
-
-
-def text_ids(encoding: dict, vocabularies: Vocabularies) -> "Vocabulary | Hash | SharedHash":
-    """Ids of texts, of any shape. encoding: of the schema."""
-    match _kind(encoding):
-        case "vocabulary":
-            return Vocabulary(encoding, vocabularies)
-        case "hash":
-            return Hash(encoding)
-        case "shared_hash":
-            return SharedHash(encoding)
-    raise AssertionError(encoding)
-
-
-def number_ids(encoding: dict, vocabularies: Vocabularies) -> "NumberVocabulary | NumberHash | Quantile":
-    """Ids of float64 numbers of any shape, NaN where missing."""
-    if encoding["type"] == "quantile":
-        return Quantile(encoding)
-    return NumberHash(encoding) if "shift" in encoding else NumberVocabulary(encoding, vocabularies)
-
-
-def _kind(encoding: dict) -> str:
-    if "file" in encoding:
-        return "vocabulary"
-    return "shared_hash" if "shift" in encoding else "hash"
-
-
-class Vocabulary(tf.Module):
-    """A hash table of texts, filled from a text file that becomes an asset of the SavedModel."""
-
-    def __init__(self, encoding: dict, vocabularies: Vocabularies):
+    def __init__(self, schema: Schema, folder: Path, scratch: Path):
         super().__init__()
-        values = vocabularies.values(encoding)
-        self.example = values[0]  # the most frequent one
-        # A line a value, and line ends within a value as two characters, where there are any.
-        self._escapes = any("\n" in value or "\r" in value for value in values)
-        file = vocabularies.as_text(encoding, map(_escaped, values) if self._escapes else values)
-        whole_line, line_number = tf.lookup.TextFileIndex.WHOLE_LINE, tf.lookup.TextFileIndex.LINE_NUMBER
-        initializer = tf.lookup.TextFileInitializer(str(file), tf.string, whole_line, tf.int64, line_number)
-        self._table = tf.lookup.StaticHashTable(initializer, default_value=_UNKNOWN - 2)
+        self._files = list(dict.fromkeys(e.encoding["file"] for e in schema.tables if "file" in e.encoding))
+        self._folder = folder
+        counts = [pq.read_metadata(folder / file).num_rows for file in self._files]
+        self._starts = np.cumsum([0, *counts])
+        self._escapes = any(_has_line_ends(part) for file in self._files for part in self._parts(file))
+        path = scratch / "vocabularies.txt"
+        with path.open("w", encoding="utf-8", newline="\n") as lines:
+            for number, file in enumerate(self._files):
+                for part in self._parts(file):
+                    lines.writelines(f"{number}:{text}\n" for text in self._escaped_values(part))
+        place = tf.lookup.TextFileInitializer(
+            str(path), tf.string, tf.lookup.TextFileIndex.WHOLE_LINE, tf.int64, tf.lookup.TextFileIndex.LINE_NUMBER
+        )
+        self._table = tf.lookup.StaticHashTable(place, -1) if self._files else None
 
-    def __call__(self, texts):
-        keys = texts
+    def ids(self, encodings: list[dict], texts):
+        """int64: 0 blank, 1 unknown.
+
+        Args:
+            encodings: of F features.  texts: string (F, ...).
+        """
+        assert self._table is not None
+        numbers = [self._files.index(encoding["file"]) for encoding in encodings]
+        shape = (len(numbers), *[1] * (len(texts.shape) - 1))
+        prefixes = tf.constant(np.reshape([f"{number}:" for number in numbers], shape))
+        places = self._table.lookup(prefixes + (_escaped(texts) if self._escapes else texts))
+        known = places + np.reshape(2 - self._starts[numbers], shape)
+        return tf.where(texts == "", _int64(0), tf.where(places < 0, _int64(1), known))
+
+    def example(self, encoding: dict) -> str:
+        """The most frequent value."""
+        return next(self._parts(encoding["file"]))[0].as_py()
+
+    def _parts(self, file: str) -> Iterator[pa.Array]:
+        with pq.ParquetFile(self._folder / file) as parquet:
+            for batch in parquet.iter_batches(columns=["value"]):
+                yield batch["value"]
+
+    def _escaped_values(self, values: pa.Array) -> list[str]:
         if self._escapes:
             for character, instead in _ESCAPES.items():
-                keys = tf.strings.regex_replace(keys, _PATTERNS[character], instead.replace("\\", "\\\\"))
-        return tf.where(texts == "", tf.constant(_MISSING, tf.int64), 2 + self._table.lookup(keys))
+                values = pc.replace_substring(values, character, instead)
+        return values.to_pylist()
 
 
-_ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}  # the backslash first
-_PATTERNS = {"\\": "\\\\", "\n": "\n", "\r": "\r"}
+def _has_line_ends(values: pa.Array) -> bool:
+    return pc.any(pc.match_substring_regex(values, "[\n\r]")).as_py()
 
 
-def _escaped(value: str) -> str:
+def _escaped(texts):
     for character, instead in _ESCAPES.items():
-        value = value.replace(character, instead)
-    return value
+        texts = tf.strings.regex_replace(texts, character.replace("\\", "\\\\"), instead.replace("\\", "\\\\"))
+    return texts
 
 
-class Hash(tf.Module):
-    """1 + Fingerprint64(text) % buckets."""
-
-    def __init__(self, encoding: dict):
-        super().__init__()
-        self._buckets = encoding["buckets"]
-
-    def __call__(self, texts):
-        return tf.where(texts == "", tf.constant(_MISSING, tf.int64), 1 + _hash(texts, self._buckets))
+def hash_ids(encodings: list[dict], texts):
+    """1 + Fingerprint64(text) % buckets, 0 blank: int64 of string (F, ...). encodings: of one number of buckets."""
+    return tf.where(texts == "", _int64(0), 1 + _hash(texts, encodings[0]["buckets"]))
 
 
-class SharedHash(tf.Module):
-    """(Fingerprint64(text) + that of the column's name) % buckets; a missing value is a value."""
-
-    def __init__(self, encoding: dict):
-        super().__init__()
-        self._buckets, self._shift = encoding["buckets"], encoding["shift"]
-
-    def __call__(self, texts):
-        return (_hash(texts, self._buckets) + self._shift) % self._buckets
+def shared_hash_ids(encodings: list[dict], texts):
+    """(Fingerprint64(text) + that of the column's name) % buckets; a blank is a value: int64 of string (F, ...)."""
+    buckets = encodings[0]["buckets"]
+    shifts = np.reshape([encoding["shift"] for encoding in encodings], (len(encodings), *[1] * (len(texts.shape) - 1)))
+    return (_hash(texts, buckets) + shifts) % buckets
 
 
-class Cross(tf.Module):
-    """1 + Fingerprint64 of the joined texts of several columns % buckets; 0 where all are missing."""
-
-    def __init__(self, encoding: dict):
-        super().__init__()
-        self._buckets = encoding["buckets"]
-
-    def __call__(self, columns: list):
-        joined = tf.strings.join(columns, _CROSS_SEPARATOR)
-        missing = tf.reduce_all(tf.stack(columns) == "", axis=0)
-        return tf.where(missing, tf.constant(_MISSING, tf.int64), 1 + _hash(joined, self._buckets))
+def cross_ids(encoding: dict, columns: list):
+    """1 + Fingerprint64 of the joined texts of several columns % buckets; 0 where all are blank: int64 (B,)."""
+    joined = tf.strings.join(columns, _CROSS_SEPARATOR)
+    missing = tf.reduce_all(tf.stack(columns) == "", axis=0)
+    return tf.where(missing, _int64(0), 1 + _hash(joined, encoding["buckets"]))
 
 
-class NumberVocabulary(tf.Module):
-    """log_square(x) among the numbers of a vocabulary."""
-
-    def __init__(self, encoding: dict, vocabularies: Vocabularies):
-        super().__init__()
-        numbers_V = np.array([float(value) for value in vocabularies.values(encoding)])
-        order = np.argsort(numbers_V)
-        self._numbers = tf.Variable(numbers_V[order], trainable=False)
-        self._ids = tf.Variable(order + 2, trainable=False, dtype=tf.int64)
-
-    def __call__(self, x):
-        squared = tf.reshape(_log_square(x), [-1])
-        place = tf.minimum(tf.searchsorted(self._numbers, squared), self._numbers.shape[0] - 1)
-        known = tf.gather(self._numbers, place) == squared
-        ids = tf.where(known, tf.gather(self._ids, place), tf.constant(_UNKNOWN, tf.int64))
-        return tf.where(_is_missing(x), tf.constant(_MISSING, tf.int64), tf.reshape(ids, tf.shape(x)))
+def quantile_ids(encoding: dict, x):
+    """1 + the number of edges <= x; 0 where float64 x is NaN."""
+    edges = np.asarray(encoding["edges"], np.float64)
+    buckets = 1 + tf.searchsorted(edges, tf.reshape(x, [-1]), side="right", out_type=tf.int64)
+    return tf.where(_is_missing(x), _int64(0), tf.reshape(buckets, tf.shape(x)))
 
 
-class NumberHash(tf.Module):
-    """The text of log_square(x), hashed into buckets that columns share."""
-
-    def __init__(self, encoding: dict):
-        super().__init__()
-        self._hash = SharedHash(encoding)
-
-    def __call__(self, x):
-        return self._hash(tf.where(_is_missing(x), "", number_text(_log_square(x))))
-
-
-class Quantile(tf.Module):
-    """1 + the number of edges <= x."""
-
-    def __init__(self, encoding: dict):
-        super().__init__()
-        self._edges = np.asarray(encoding["edges"], np.float64)
-
-    def __call__(self, x):
-        bucket = 1 + tf.searchsorted(self._edges, tf.reshape(x, [-1]), side="right", out_type=tf.int64)
-        return tf.where(_is_missing(x), tf.constant(_MISSING, tf.int64), tf.reshape(bucket, tf.shape(x)))
+def log_square_texts(x):
+    """The text of log_square(x), as transforms.log_square; blank where float64 x is NaN. string of x's shape."""
+    missing = _is_missing(x)
+    present = tf.where(missing, tf.zeros_like(x), x)
+    squared = tf.floor(tf.math.log(tf.maximum(present, 2)) ** 2)
+    # + 0: -0 has a text of its own
+    return tf.where(missing, "", number_text(tf.where(present > 2, squared, present) + 0.0))
 
 
 def scaled(encoding: dict, x):
-    """The transform of a number that stays one: float32, 0 where float64 x is missing."""
+    """The transform of a number that stays one: float32, 0 where float64 x is NaN."""
     match encoding["type"]:
         case "none":
             y = x
@@ -191,10 +143,9 @@ def scaled(encoding: dict, x):
 
 def gap_buckets(seconds):
     """Buckets of the time from a step to the row, float64 of any shape: schema.NUM_GAPS. int64."""
-    exponent = tf.bitwise.right_shift(tf.bitcast(seconds, tf.int64), tf.constant(52, tf.int64)) - 1023
-    later = 3 + tf.clip_by_value(exponent, tf.constant(0, tf.int64), tf.constant(_MOST_DOUBLINGS, tf.int64))
-    zero_or_before = tf.where(seconds < 0, tf.constant(1, tf.int64), tf.constant(2, tf.int64))
-    return tf.where(seconds > 0, later, zero_or_before)
+    exponent = tf.bitwise.right_shift(tf.bitcast(seconds, tf.int64), _int64(52)) - 1023
+    later = 3 + tf.clip_by_value(exponent, _int64(0), _int64(_MOST_DOUBLINGS))
+    return tf.where(seconds > 0, later, tf.where(seconds < 0, _int64(1), _int64(2)))
 
 
 def number_text(x):
@@ -226,16 +177,13 @@ def _shortest(x, texts: list):
     return found
 
 
-def _log_square(x):
-    """As transforms.log_square; never -0, which has a text of its own."""
-    present = tf.where(_is_missing(x), tf.zeros_like(x), x)
-    squared = tf.floor(tf.math.log(tf.maximum(present, 2)) ** 2)
-    return tf.where(present > 2, squared, present) + 0.0
-
-
 def _is_missing(x):
     return tf.math.is_nan(x)
 
 
 def _hash(texts, buckets: int):
     return tf.strings.to_hash_bucket_fast(texts, buckets)
+
+
+def _int64(value: int):
+    return tf.constant(value, tf.int64)

@@ -37,7 +37,7 @@ class Exportable:
 def of_train_run(path: Path, checkpoint: str | int, scratch: Path) -> Exportable:
     """Raises InputError as restore_model does. scratch: a folder that stays until the model is saved."""
     model = restore_model(path, checkpoint)
-    vocabularies = Vocabularies(path, scratch)
+    vocabularies = Vocabularies(model.schema, path, scratch)
     features, data, schema = model.features(), model.config.data, model.schema
     if model.config.model.name == "lr":
         return _linear(data, schema, features, model.steps.tasks[0], _weights(model.steps, schema), vocabularies)
@@ -55,7 +55,7 @@ def of_online_run(run_dir: RunDir, config: OnlineConfig, scratch: Path) -> Expor
     else:
         features = Features(config.data)
     features.restore(schema, run_dir.path)
-    vocabularies = Vocabularies(run_dir.path, scratch)
+    vocabularies = Vocabularies(schema, run_dir.path, scratch)
     if (place / "state.npy").exists():
         weights = np.load(place / "state.npy", allow_pickle=False)[:, 0]
         (task,) = from_config(config.task, schema)

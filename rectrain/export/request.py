@@ -14,7 +14,9 @@ def example_request(raw: RawBatch, names: dict[str, str]) -> dict:
     """
     return {
         "signature_name": "serving_default",
-        "inputs": {names[name]: _column(raw.examples[name], spec) for name, spec in raw.signature.items()},
+        "inputs": {
+            names[name]: _column(raw.columns.examples[name], spec) for name, spec in raw.columns.signature.items()
+        },
     }
 
 

@@ -28,13 +28,13 @@ class _Served(tf.Module):
 
     def __init__(self, raw: RawBatch, score: Callable[[dict], dict], state: list):
         super().__init__()
-        self._state = [*raw.state, *state]  # tracked, so that it is saved
-        names = input_names(raw.signature)
+        self._state = [raw.vocabularies, *state]  # tracked, so that it is saved
+        names = input_names(raw.columns.signature)
 
         def serve(**columns):
             return score(raw({name: columns[served] for name, served in names.items()}))
 
-        specs = {served: raw.signature[name] for name, served in names.items()}
+        specs = {served: raw.columns.signature[name] for name, served in names.items()}
         self.signature = tf.function(serve, autograph=False).get_concrete_function(**specs)
 
 
@@ -73,7 +73,9 @@ def write_saved_model(folder: Path, raw: RawBatch, score: Callable[[dict], dict]
         aside = Path(tempfile.mkdtemp(prefix=".saving-", dir=folder))
         try:
             tf.saved_model.save(served, str(aside / "1"), signatures={SIGNATURE: served.signature})
-            write_whole(folder / "request.json", json.dumps(example_request(raw, input_names(raw.signature)), indent=1))
+            write_whole(
+                folder / "request.json", json.dumps(example_request(raw, input_names(raw.columns.signature)), indent=1)
+            )
             shutil.rmtree(model, ignore_errors=True)
             (aside / "1").rename(model)
         finally:
