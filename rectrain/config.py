@@ -420,6 +420,7 @@ class EvaluateConfig:
 @dataclass(frozen=True)
 class PredictSection:
     keep: list[str]
+    explain: Annotated[int, Range(0)]
 
 
 @dataclass(frozen=True)
@@ -432,9 +433,16 @@ class PredictConfig:
 
 
 @dataclass(frozen=True)
+class ExportSection:
+    formats: list[Literal["saved_model", "onnx", "keras"]]
+    embeddings: list[str]
+
+
+@dataclass(frozen=True)
 class ExportConfig:
     run: str
     checkpoint: str | int
+    export: ExportSection
     files: str | list[str] | None  # that name the values of hashed features; null: data.files of the run
     output: str | None
 

@@ -1,6 +1,7 @@
 """rectrain predict and rectrain export give one score for one raw row, whatever the model."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,10 @@ import pytest
 import tensorflow as tf
 import yaml
 
+from rectrain.errors import InputError
+from rectrain.evaluation.metrics import logloss
 from rectrain.sections import train_config
+from rectrain.training.restore import restore_model
 from tests.raw_columns import requests
 
 TINY = {
@@ -64,15 +68,17 @@ def table():
 def test_a_row_has_one_score_by_predict_evaluate_and_both_exports(rectrain, tmp_path, model, table):
     run = trained(rectrain, f"experiment=tiny/{model}", "data.sample.rows=50000")
     config = train_config(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8")))
-    raw = changed(next(Path(p["path"]) for p in manifest(run)["sources"]), tmp_path, TINY[model])
+    raw = changed(Path(manifest(run)["sources"][0]["path"]), tmp_path, config.data)
     scores = predicted(rectrain, run, raw)
     served = exported(rectrain, run)
-    rows = np.unique(np.linspace(0, len(next(iter(scores.values()))) - 1, NUM_ROWS).astype(int)).tolist()
+    last = len(next(iter(scores.values()))) - 1
+    rows = sorted({*range(40), *np.linspace(40, last, NUM_ROWS).astype(int).tolist(), *range(last - 2, last + 1)})
     spec = served.structured_input_signature[1]
     asked = requests({name.removeprefix("column_"): s for name, s in spec.items()}, config.data, raw, rows)
     columns = {name: asked[name.removeprefix("column_")] for name in spec}
     found = table[model] = {}
     answers = served(**{n: tf.constant(columns[n].tolist(), s.dtype, columns[n].shape) for n, s in spec.items()})
+    found["evaluate"] = difference_of_losses(rectrain, run, raw, scores)
     found["export"] = largest({task: answer.numpy() for task, answer in answers.items()}, scores, rows)
     found["export, bare"] = largest(in_a_bare_environment(run, columns, tmp_path), scores, rows)
     assert max(found.values()) <= TOLERANCE
@@ -117,6 +123,133 @@ def largest(answers, scores, rows) -> float:
     return max(float(np.abs(answers[task] - scores[task][rows]).max()) for task in scores)
 
 
-def changed(raw: Path, folder: Path, data: str) -> Path:
-    """The file with new, missing and extreme values in some rows."""
-    return raw
+def difference_of_losses(rectrain, run, raw, scores) -> float:
+    """Between the log losses of `rectrain evaluate` and those of the predictions."""
+    code, _, err = rectrain("evaluate", f"run={run}", f"input={raw}", "output=evaluated.json")
+    assert code == 0, err
+    told = json.loads(Path("evaluated.json").read_text(encoding="utf-8"))["metrics"]["input"]
+    model = restore_model(run, "best")
+    blocks = model.new_rows(str(raw), labelled=True).blocks("labels", run)
+    labels = np.concatenate([packed["labels"] for _, packed in blocks])
+    losses = []
+    for task in model.steps.tasks:
+        counts = slice(None) if task.given is None else labels[:, task.given] == 1
+        own = logloss(labels[counts, task.column], scores[task.name][counts]).value
+        losses.append(abs(own - told[task.name]["logloss"]["value"]))
+    return max(losses)
+
+
+def changed(raw: Path, folder: Path, data) -> Path:
+    """The file with new, missing and extreme values in its first rows, or with users and items that are new to a log."""
+    lines = raw.read_text(encoding="utf-8").splitlines()
+    if data.format.reader == "movielens":
+        shutil.copytree(raw.parent, folder / "changed")
+        moment = max(int(line.split(",")[3]) for line in lines[1:]) + 1
+        news = [f"99999,777777,5,{moment}", f"99999,1,1,{moment + 5}", f"1,777777,4,{moment + 9}"]
+        (folder / "changed" / raw.name).write_text("\n".join([*lines, *news]) + "\n", encoding="utf-8")
+        return folder / "changed" / raw.name
+    if data.format.columns is None:
+        return raw  # Ali-CCP's lists: values are missing and unknown in them as they are
+    kinds = {column: group.type for group in data.features.values() for column in group.columns}
+    news = {"categorical": ["never seen", "", "0"], "numeric": ["-3", "", "99999999", "0.5"]}
+    for i in range(30):
+        cells = lines[i].split(data.format.delimiter)
+        for j, column in enumerate(data.format.columns):
+            if column in kinds and (i + j) % 3 == 0:
+                cells[j] = news[kinds[column]][i // 3 % len(news[kinds[column]])]
+        lines[i] = data.format.delimiter.join(cells)
+    (folder / f"changed{raw.suffix}").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return folder / f"changed{raw.suffix}"
+
+
+def test_formats_and_embeddings_hold_what_the_run_learned(rectrain, tmp_path):
+    """ONNX from packed ids to probabilities, a .keras file to logits, and the vectors by value."""
+    import onnxruntime
+
+    from rectrain.export import keras_file
+    from rectrain.training.restore import restore_run
+
+    run = trained(rectrain, "experiment=tiny/din", "data.sample.rows=50000")
+    asked = ["export.formats=[onnx,keras]", "export.embeddings=[item,genres]", "output=out"]
+    code, _, err = rectrain("export", f"run={run}", *asked)
+    assert code == 0, err
+    restored = restore_run(run, "best")
+    batch = next(iter(restored.batches("test")))
+    expected = restored.steps.score(batch)["like"].numpy()
+    session = onnxruntime.InferenceSession(tmp_path / "out/model.onnx")
+    (found,) = session.run(None, {i.name: batch[i.name].numpy() for i in session.get_inputs()})
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    model = keras_file.load(tmp_path / "out/model.keras")
+    logits = model({name: batch[name] for name in model.input}, training=False)["like"]
+    np.testing.assert_allclose(tf.sigmoid(logits), expected, atol=1e-6)
+    item = restored.schema.categorical[0]
+    table = pq.read_table(tmp_path / "out/embeddings/item.parquet")
+    weights = restored.steps.model.get_layer("embedding").table.numpy()
+    np.testing.assert_array_equal(np.array(table["vector"].to_pylist()), weights[: item.num_rows])
+    vocabulary = pq.read_table(run / "vocab/item.parquet")["value"].to_pylist()
+    assert table["value"].to_pylist() == ["(missing)", "(not in the vocabulary)", *vocabulary]
+    assert not (tmp_path / "out/saved_model").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("model", TINY)
+def test_every_model_comes_back_from_its_keras_file(tmp_path, model):
+    from rectrain.data.prepare import prepare
+    from rectrain.export import keras_file
+    from rectrain.training.build import CONSTANT_RATE, build_steps
+    from rectrain.training.trainer import split_batches
+    from tests.test_experiments import composed
+
+    config = composed(f"experiment=tiny/{model}", "data.sample.rows=50000", f"data.prepared_dir={tmp_path}/p")
+    prepared = prepare(config.data, say=print)
+    steps = build_steps(config, prepared.schema, CONSTANT_RATE, "float32", trains=False)
+    keras_file.write(steps, tmp_path / "model.keras")
+    loaded = keras_file.load(tmp_path / "model.keras")
+    batch = next(iter(split_batches(prepared, "valid", 64, steps.model)))
+    inputs = {name: batch[name] for name in steps.model.input}
+    before, after = steps.model(inputs, training=False), loaded(inputs, training=False)
+    assert sorted(before) == sorted(after)
+    for task in before:
+        np.testing.assert_array_equal(before[task], after[task])
+
+
+BAD = [
+    ([], "run=null: expected the folder of"),
+    (["run=nowhere"], "run=nowhere: there is no such folder"),
+    (["run=RUN", "checkpoint=77"], "checkpoint=77: expected best, last or one of the steps"),
+    (["run=RUN", "export.formats=[pickle]"], "export.formats"),
+    (["run=RUN", "export.embeddings=[C99]"], "export.embeddings: 'C99' is no feature with values"),
+    (["run=RUN", "export.embeddings=[C1]", "export.formats=[]"], "export.embeddings: model=lr has no embeddings"),
+    (["run=RUN", "files=x.tsv"], "Set files=null"),
+    (["run=RUN", "output=taken"], "output=taken cannot be written"),
+]
+
+
+def test_bad_input_of_export_is_one_message(rectrain, tmp_path):
+    run = trained(rectrain, "model=lr", "data.sample.rows=4000")
+    (tmp_path / "taken").write_text("a file", encoding="utf-8")
+    for overrides, message in BAD:
+        code, _, err = rectrain("export", *(o.replace("RUN", str(run)) for o in overrides))
+        assert code == 2, overrides
+        assert message in err
+        assert "Traceback" not in err
+    (run / "schema.json").write_text("{}", encoding="utf-8")
+    code, _, err = rectrain("export", f"run={run}")
+    assert code == 2
+    assert "schema.json is missing or damaged" in err
+
+
+def test_names_that_tensorflow_does_not_take():
+    from rectrain.export.saved_model import input_names
+
+    names = input_names(["C1", "101", "user id", "class", "_x", "größe"])
+    assert names == {
+        "C1": "C1",
+        "101": "column_101",
+        "user id": "user_id",
+        "class": "column_class",
+        "_x": "column__x",
+        "größe": "gr__e",
+    }
+    with pytest.raises(InputError, match="two inputs of the exported model would be called 'a_b'"):
+        input_names(["a b", "a-b"])

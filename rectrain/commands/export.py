@@ -2,6 +2,7 @@
 
 import tempfile
 from pathlib import Path
+from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
@@ -29,17 +30,48 @@ def run(raw: dict):
     online = _online(run_dir, config)
     import_tensorflow()
     from rectrain.export.exportable import of_online_run, of_train_run
-    from rectrain.export.saved_model import write_saved_model
 
     with tempfile.TemporaryDirectory() as scratch:
         if online is None:
             found = of_train_run(run_dir.path, config.checkpoint, Path(scratch))
         else:
             found = of_online_run(run_dir, online, Path(scratch))
-        model = write_saved_model(folder, found.raw, found.score, found.state)
-    say(f"{model}: {_size(model):,} bytes; inputs {', '.join(found.raw.columns.signature)}")
+        for form in config.export.formats:
+            _write(form, found, folder)
+    for feature in config.export.embeddings:
+        _write_embeddings(feature, found, run_dir.path, folder)
     if found.weights is not None:
         _write_weights(config, found, online, folder)
+
+
+def _write(form: str, found, folder: Path):
+    from rectrain.export import keras_file, onnx_file, saved_model
+
+    if form == "saved_model":
+        model = saved_model.write_saved_model(folder, found.raw, found.score, found.state)
+        say(f"{model}: {_size(model):,} bytes; inputs {', '.join(found.raw.columns.signature)}")
+        return
+    steps = _steps(found, f"export.formats=[{form}]")
+    path = folder / f"model.{form}"
+    write = keras_file.write if form == "keras" else onnx_file.write
+    saved_model.write_whole_file(path, lambda aside: write(steps, aside))
+    say(f"{path}: {path.stat().st_size:,} bytes; inputs {', '.join(steps.model.input)}")
+
+
+def _write_embeddings(feature: str, found, run: Path, folder: Path):
+    from rectrain.export.embeddings import vectors
+    from rectrain.export.saved_model import write_whole_file
+
+    table = vectors(_steps(found, f"export.embeddings=[{feature}]").model, found.schema, feature, run)
+    path = folder / "embeddings" / f"{quote(feature, safe='')}.parquet"
+    write_whole_file(path, lambda aside: pq.write_table(table, aside))
+    say(f"{path}: {table.num_rows:,} values")
+
+
+def _steps(found, key: str):
+    if found.steps is None:
+        raise InputError(f"{key}: model=lr learned row by row has weights and no more; they are in weights.parquet.")
+    return found.steps
 
 
 def _online(run_dir: RunDir, config: ExportConfig) -> OnlineConfig | None:
@@ -63,7 +95,7 @@ def _online(run_dir: RunDir, config: ExportConfig) -> OnlineConfig | None:
 
 
 def _write_weights(config: ExportConfig, found, online: OnlineConfig | None, folder: Path):
-    from rectrain.export.saved_model import explained
+    from rectrain.export.saved_model import write_whole_file
     from rectrain.online.export import nonzero_weights
 
     named = _named(config, found, online)
@@ -72,13 +104,7 @@ def _write_weights(config: ExportConfig, found, online: OnlineConfig | None, fol
         return
     table = nonzero_weights(found.weights, found.schema, named)
     path = folder / "weights.parquet"
-    with explained(folder):
-        aside = path.with_name(f".{path.name}.part")
-        try:
-            pq.write_table(table, aside)
-            aside.replace(path)
-        finally:
-            aside.unlink(missing_ok=True)
+    write_whole_file(path, lambda aside: pq.write_table(table, aside))
     _tell(table, found.weights, path)
 
 

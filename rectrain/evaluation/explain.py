@@ -46,17 +46,25 @@ def explainer(model: keras.Model) -> keras.Model:
 
 
 def explanations(
-    score, explain, batches: Iterable[dict], places: list[int], tasks: list[Task], schema: Schema, folder: Path
+    score,
+    explain,
+    batches: Iterable[dict],
+    places: list[int],
+    tasks: list[Task],
+    schema: Schema,
+    folder: Path,
+    first_row: int = 0,
 ) -> list[dict]:
     """For some rows of a split what they are, how they score, and the steps of their histories.
 
     Args:
         score: batch -> {task: probabilities}.  explain: batch -> what `explainer` returns.
         places: of the rows, ascending.  folder: where the vocabularies are.
+        first_row: what the first row of the batches is called.
     Returns:
-        one dict a row: "row", "labels" and "scores" by task, "fields" {feature: text}, and "histories" {attention:
-        steps}, oldest first, those of a search best first; a step is {"weight": float, and what each of its kinds
-        says}.
+        one dict a row: "row", "labels" (where the batches have them) and "scores" by task, "fields" {feature: text},
+        and "histories" {attention: steps}, oldest first, those of a search best first; a step is {"weight": float, and
+        what each of its kinds says}.
     """
     texts = Texts(schema, folder)
     found = []
@@ -66,8 +74,8 @@ def explanations(
             row = {name: np.asarray(column)[b] for name, column in batch.items()}
             found.append(
                 {
-                    "row": start[b],
-                    "labels": {task.name: int(row["labels"][task.column]) for task in tasks},
+                    "row": first_row + start[b],
+                    "labels": {t.name: int(row["labels"][t.column]) for t in tasks if "labels" in row},
                     "scores": {task.name: float(scores[task.name][b]) for task in tasks},
                     "fields": _fields(schema, row, texts),
                     "histories": {name: _steps(told, b, texts) for name, told in seen.items()},
@@ -86,7 +94,7 @@ def _at(batches: Iterable[dict], places: list[int]) -> Iterator[tuple[list[int],
     """The rows at `places`, as far as one batch holds them together."""
     first = 0
     for batch in batches:
-        size = len(batch["labels"])
+        size = len(next(iter(batch.values())))
         here = [place for place in places if first <= place < first + size]
         if here:
             rows = np.array(here) - first

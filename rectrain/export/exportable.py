@@ -32,6 +32,7 @@ class Exportable:
     score: Callable[[dict], dict]  # packed batch -> {task: float32 (B,)}, to be traced
     state: list  # its variables, or modules that hold them
     weights: np.ndarray | None  # of model=lr, float32: rows of the table, numeric features, bias
+    steps: Steps | None  # None: the model was learned row by row
 
 
 def of_train_run(path: Path, checkpoint: str | int, scratch: Path) -> Exportable:
@@ -40,7 +41,8 @@ def of_train_run(path: Path, checkpoint: str | int, scratch: Path) -> Exportable
     vocabularies = Vocabularies(model.schema, path, scratch)
     features, data, schema = model.features(), model.config.data, model.schema
     if model.config.model.name == "lr":
-        return _linear(data, schema, features, model.steps.tasks[0], _weights(model.steps, schema), vocabularies)
+        weights = _weights(model.steps, schema)
+        return _linear(data, schema, features, model.steps.tasks[0], weights, vocabularies, model.steps)
     return _of_steps(data, schema, features, model.steps, vocabularies)
 
 
@@ -59,7 +61,7 @@ def of_online_run(run_dir: RunDir, config: OnlineConfig, scratch: Path) -> Expor
     if (place / "state.npy").exists():
         weights = np.load(place / "state.npy", allow_pickle=False)[:, 0]
         (task,) = from_config(config.task, schema)
-        return _linear(config.data, schema, features, task, weights, vocabularies)
+        return _linear(config.data, schema, features, task, weights, vocabularies, None)
     steps = build_steps(config, schema, CONSTANT_RATE, "float32", trains=False)
     restore_weights(place, steps.model)
     return _of_steps(config.data, schema, features, steps, vocabularies)
@@ -73,16 +75,22 @@ def _of_steps(
             return steps.predictions(batch)
 
     raw = RawBatch(data, schema, features, list(steps.model.input), vocabularies)
-    return Exportable(data, schema, raw, score, [w.value for w in steps.model.weights], None)
+    return Exportable(data, schema, raw, score, [w.value for w in steps.model.weights], None, steps)
 
 
 def _linear(
-    data: DataConfig, schema: Schema, features: Features, task: Task, weights: np.ndarray, vocabularies: Vocabularies
+    data: DataConfig,
+    schema: Schema,
+    features: Features,
+    task: Task,
+    weights: np.ndarray,
+    vocabularies: Vocabularies,
+    steps: Steps | None,
 ) -> Exportable:
     rows = schema.num_linear_rows
     linear = SparseLinear(schema, features, weights[:rows], weights[rows:-1], weights[-1])
     raw = RawBatch(data, schema, features, _linear_inputs(schema), vocabularies)
-    return Exportable(data, schema, raw, lambda batch: {task.name: linear(batch)}, [linear], weights)
+    return Exportable(data, schema, raw, lambda batch: {task.name: linear(batch)}, [linear], weights, steps)
 
 
 def _linear_inputs(schema: Schema) -> Collection[str]:

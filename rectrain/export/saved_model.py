@@ -83,6 +83,23 @@ def write_saved_model(folder: Path, raw: RawBatch, score: Callable[[dict], dict]
     return model
 
 
+def write_whole_file(path: Path, write: Callable[[Path], object]):
+    """`write` fills a file beside `path`, which then takes its place.
+
+    Raises:
+        InputError: the folder cannot be written.
+    """
+    aside = path.with_name(f".part-{path.name}")  # the suffix stays: Keras looks at it
+    with explained(path.parent):
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            write(aside)
+            aside.replace(path)
+        finally:
+            with contextlib.suppress(OSError):
+                aside.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def explained(folder: Path):
     """OSError and TensorFlow's errors of writing, in words."""

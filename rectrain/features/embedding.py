@@ -78,6 +78,14 @@ class FieldEmbeddings(keras.layers.Layer):
         fields = self._with_numeric(fields_BFD, batch)
         return (fields, first_order_B) if self.first_order else fields
 
+    def get_config(self):
+        kept = ("name", "width", "stddev", "numeric", "unmultiplied", "first_order")
+        return {"schema": self.schema.to_json(), **{key: getattr(self, key) for key in kept}}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "schema": Schema.from_json(config["schema"])})
+
     def _with_numeric(self, fields_BFD, batch):
         """Looked-up fields, None where there are none, and numeric ones."""
         looked_up = {} if fields_BFD is None else {"fields": fields_BFD}

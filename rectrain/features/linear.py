@@ -87,6 +87,13 @@ class LinearTerms(keras.layers.Layer):
             logit_B = logit_B + ops.sum(batch["numeric"] * self.kernel, axis=1)
         return logit_B
 
+    def get_config(self):
+        return {"schema": self.schema.to_json(), "embedded": self.embedded, "name": self.name}
+
+    @classmethod
+    def from_config(cls, config):
+        return cls(**{**config, "schema": Schema.from_json(config["schema"])})
+
     def _weights(self, batch, training):
         """float32 (B, F, 1)."""
         if self.embedded:  # crosses alone, whose rows come last

@@ -4,6 +4,7 @@ Shape letters: B batch, F fields, T steps, C steps of a chunk, K steps found, S 
 extras, D width of a vector, in the search that of all S.
 """
 
+import dataclasses
 from dataclasses import dataclass
 
 import keras
@@ -95,6 +96,24 @@ class SequenceFeatures(keras.layers.Layer):
         if self.search is not None:
             features["search"] = self._what_trains_the_search(histories.pop("trained"))
         return features
+
+    def get_config(self):
+        search = self.search and {**dataclasses.asdict(self.search), "history": self.search.history.name}
+        kept = ("name", "extras", "width", "stddev")
+        return {
+            "schema": self.schema.to_json(),
+            "histories": [history.name for history in self.histories],
+            "search": search,
+            **{key: getattr(self, key) for key in kept},
+        }
+
+    @classmethod
+    def from_config(cls, config):
+        schema, search = Schema.from_json(config["schema"]), config["search"]
+        named = {history.name: history for history in schema.histories}
+        histories = [named[name] for name in config["histories"]]
+        search = search and Search(**{**search, "history": named[search["history"]]})
+        return cls(**{**config, "schema": schema, "histories": histories, "search": search})
 
     def _look_up(self, batch, read: list[StepIds], training):
         """float32 (B, F, D), the fields; {(name, "keys" or "extras"): float32 (B, T, ...)}, steps."""

@@ -26,8 +26,8 @@ class InteractingLayer(keras.layers.Layer):
         InputError: num_heads or head_width is below 1.
     """
 
-    def __init__(self, *, num_heads: int, head_width: int, residual: bool, scaling: bool, name: str):
-        super().__init__(name=name)
+    def __init__(self, *, num_heads: int, head_width: int, residual: bool, scaling: bool, name: str, **settings):
+        super().__init__(name=name, **settings)
         _check("num_heads", num_heads)
         _check("head_width", head_width)
         self.num_heads = num_heads

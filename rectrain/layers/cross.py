@@ -24,8 +24,8 @@ class VectorCrossNetwork(keras.layers.Layer):
         InputError: num_crosses is negative.
     """
 
-    def __init__(self, num_crosses: int, *, name: str = "cross"):
-        super().__init__(name=name)
+    def __init__(self, num_crosses: int, *, name: str = "cross", **settings):
+        super().__init__(name=name, **settings)
         _check_num_crosses(num_crosses)
         self.num_crosses = num_crosses
 
@@ -57,8 +57,8 @@ class MatrixCrossNetwork(keras.layers.Layer):
         InputError: num_crosses is negative; rank lies outside [1, D].
     """
 
-    def __init__(self, num_crosses: int, *, rank: int | None, name: str = "cross"):
-        super().__init__(name=name)
+    def __init__(self, num_crosses: int, *, rank: int | None, name: str = "cross", **settings):
+        super().__init__(name=name, **settings)
         _check_num_crosses(num_crosses)
         self.num_crosses = num_crosses
         self.rank = rank

@@ -35,8 +35,8 @@ class ActivationUnit(keras.layers.Layer):
         InputError: units is empty or holds a number below 1; there is no such activation.
     """
 
-    def __init__(self, *, units: list[int], activation: str, softmax: bool, scaling: bool, name: str):
-        super().__init__(name=name)
+    def __init__(self, *, units: list[int], activation: str, softmax: bool, scaling: bool, name: str, **settings):
+        super().__init__(name=name, **settings)
         _check(units)
         self.units = units
         self.softmax = softmax

@@ -31,8 +31,10 @@ class Experts(keras.layers.Layer):
         InputError: num_experts is below 1; units is empty or holds a number below 1.
     """
 
-    def __init__(self, num_experts: int, units: list[int], *, key: str = "num_experts", name: str = "experts"):
-        super().__init__(name=name)
+    def __init__(
+        self, num_experts: int, units: list[int], *, key: str = "num_experts", name: str = "experts", **settings
+    ):
+        super().__init__(name=name, **settings)
         if num_experts < 1:
             raise InputError(f"model.{key} must be at least 1; received {num_experts}.")
         if not units or min(units) < 1:
@@ -76,8 +78,8 @@ class Gates(keras.layers.Layer):
         float32 (B, G, E); each row of E sums to 1.
     """
 
-    def __init__(self, names: list[str], num_experts: int, *, name: str = "gates"):
-        super().__init__(name=name, dtype="float32")
+    def __init__(self, names: list[str], num_experts: int, *, name: str = "gates", dtype: str = "float32", **settings):
+        super().__init__(name=name, dtype=dtype, **settings)
         self.names = list(names)
         self.num_experts = num_experts
 

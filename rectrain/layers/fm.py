@@ -22,8 +22,8 @@ class PairwiseInteractions(keras.layers.Layer):
         float32 (B,), a logit.
     """
 
-    def __init__(self, *, name: str = "pairs"):
-        super().__init__(name=name, dtype="float32")
+    def __init__(self, *, name: str = "pairs", dtype: str = "float32", **settings):
+        super().__init__(name=name, dtype=dtype, **settings)
 
     def call(self, fields):
         if "numbers" not in fields:

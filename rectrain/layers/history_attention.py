@@ -32,8 +32,8 @@ class SelfAttention(keras.layers.Layer):
         InputError: num_heads or head_width is below 1.
     """
 
-    def __init__(self, *, num_heads: int, head_width: int, max_length: int, positions: bool, name: str):
-        super().__init__(name=name)
+    def __init__(self, *, num_heads: int, head_width: int, max_length: int, positions: bool, name: str, **settings):
+        super().__init__(name=name, **settings)
         _check_heads(num_heads, head_width)
         self.num_heads = num_heads
         self.head_width = head_width
@@ -102,8 +102,8 @@ class TargetAttention(keras.layers.Layer):
         InputError: num_heads or head_width is below 1.
     """
 
-    def __init__(self, *, num_heads: int, head_width: int, name: str):
-        super().__init__(name=name)
+    def __init__(self, *, num_heads: int, head_width: int, name: str, **settings):
+        super().__init__(name=name, **settings)
         _check_heads(num_heads, head_width)
         self.num_heads = num_heads
         self.head_width = head_width

@@ -15,8 +15,8 @@ class JointLogit(keras.layers.Layer):
         float32 (B,).
     """
 
-    def __init__(self, *, name: str = "joint_logit"):
-        super().__init__(name=name, dtype="float32")
+    def __init__(self, *, name: str = "joint_logit", dtype: str = "float32", **settings):
+        super().__init__(name=name, dtype=dtype, **settings)
 
     def call(self, a, b):
         log_sum = tf.reduce_logsumexp(tf.stack([tf.zeros_like(a), a, b], axis=-1), axis=-1)

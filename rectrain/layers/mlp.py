@@ -41,8 +41,9 @@ class MLP(keras.layers.Layer):
         activation: str = "relu",
         of_fields: bool = False,
         name: str = "mlp",
+        **settings,
     ):
-        super().__init__(name=name)
+        super().__init__(name=name, **settings)
         _check(hidden_units, dropout)
         self.dropout = dropout
         self.dense = [
@@ -91,12 +92,13 @@ class Logit(keras.layers.Layer):
         float32 (B,).
     """
 
-    def __init__(self, *, alternating: bool = False, name: str = "logit"):
-        super().__init__(name=name, dtype="float32")
+    def __init__(self, *, alternating: bool = False, name: str = "logit", dtype: str = "float32", **settings):
+        super().__init__(name=name, dtype=dtype, **settings)
         self.initializer = _alternating if alternating else "glorot_normal"
 
     def build(self, x_shape):
-        self.widths = [shape[-1] for shape in x_shape] if isinstance(x_shape, list) else [x_shape[-1]]
+        several = isinstance(x_shape[0], list | tuple)
+        self.widths = [shape[-1] for shape in x_shape] if several else [x_shape[-1]]
         self.kernel = self.add_weight(shape=(sum(self.widths), 1), initializer=self.initializer, name="kernel")
         self.bias = self.add_weight(shape=(), initializer="zeros", name="bias")
 

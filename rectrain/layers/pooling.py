@@ -50,8 +50,8 @@ class WeightedPooling(keras.layers.Layer):
         float (B, D).
     """
 
-    def __init__(self, num_rows: int, *, name: str):
-        super().__init__(name=name)
+    def __init__(self, num_rows: int, *, name: str, **settings):
+        super().__init__(name=name, **settings)
         self.num_rows = num_rows
 
     def build(self, keys_shape, kinds_shape, valid_shape):

@@ -13,7 +13,7 @@ def explanations_section(report: dict) -> str:
         return ""
     rows = "".join(explained_row(row) for row in explained)
     return (
-        '<section><h2>What the model saw in histories</h2><p class="muted">Rows spread evenly over the split. The '
+        '<section><h2>What the model saw in histories</h2><p class="muted">Some of the rows. The '
         "attention multiplies the vector of a step with its weight: a number of either sign and any size, or a share "
         f"of 1 where the model has softmax or multi_head.</p>{rows}</section>\n"
     )

@@ -10,6 +10,9 @@ import pyarrow.csv
 import pyarrow.parquet as pq
 
 from rectrain.errors import CANNOT_WRITE, InputError
+from rectrain.outputs.explanations import explanations_section
+from rectrain.outputs.html import header, render_html
+from rectrain.run_dir import write_whole
 
 _DELIMITERS = {".csv": ",", ".tsv": "\t"}
 
@@ -72,3 +75,17 @@ class PredictionFile:
         except OSError as error:
             why = CANNOT_WRITE.get(error.errno or 0, str(error))
             raise InputError(f"output={self.path} cannot be written: {why}. Name another file.") from error
+
+
+def write_explanations(path: Path, model: str, data: str, rows: list[dict]):
+    """A page of what a model saw in histories.
+
+    Raises:
+        InputError: it cannot be written.
+    """
+    report = {"status": "done", "model": model, "data": {"name": data, "source": "files"}, "explanations": rows}
+    try:
+        write_whole(path, render_html(report, (header, explanations_section)))
+    except OSError as error:
+        why = CANNOT_WRITE.get(error.errno or 0, str(error))
+        raise InputError(f"output={path} cannot be written: {why}. Name another file.") from error
