@@ -26,6 +26,7 @@ from rectrain.sections import (
     evaluate_config,
     export_config,
     online_config,
+    predict_config,
     prepare_config,
     train_config,
 )
@@ -114,6 +115,7 @@ def test_every_command_composes(page, words, conf):
         "online": online_config,
         "evaluate": evaluate_config,
         "export": export_config,
+        "predict": predict_config,
         "compare": compare_config,
         "bench": bench_config,
     }

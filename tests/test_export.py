@@ -140,7 +140,7 @@ def difference_of_losses(rectrain, run, raw, scores) -> float:
 
 
 def changed(raw: Path, folder: Path, data) -> Path:
-    """The file with new, missing and extreme values in its first rows, or with users and items that are new to a log."""
+    """The file with new, missing and extreme values in some rows, or with users and items that are new to a log."""
     lines = raw.read_text(encoding="utf-8").splitlines()
     if data.format.reader == "movielens":
         shutil.copytree(raw.parent, folder / "changed")
