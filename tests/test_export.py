@@ -1,6 +1,7 @@
 """rectrain predict and rectrain export give one score for one raw row, whatever the model."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -36,6 +37,11 @@ TINY = {
     "ple": "census_income",
     "esmm": "ali_ccp",
 }
+REAL = {
+    "criteo": "criteo/train_110k.tsv.gz",
+    "movielens": "movielens_100k/u.data.gz",
+    "census_income": "census_income/census-income_rows0-69999.gz",
+}
 FAST = ("lr", "sim_hard", "esmm")
 TOLERANCE = 1e-6
 NUM_ROWS = 300
@@ -67,22 +73,43 @@ def table():
 @pytest.mark.parametrize("model", [pytest.param(m, marks=() if m in FAST else pytest.mark.slow) for m in TINY], ids=str)
 def test_a_row_has_one_score_by_predict_evaluate_and_both_exports(rectrain, tmp_path, model, table):
     run = trained(rectrain, f"experiment=tiny/{model}", "data.sample.rows=50000")
-    config = train_config(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8")))
-    raw = changed(Path(manifest(run)["sources"][0]["path"]), tmp_path, config.data)
+    raw = changed(Path(manifest(run)["sources"][0]["path"]), tmp_path, config_of(run).data)
+    table[model] = differences(rectrain, tmp_path, run, raw)
+    assert max(table[model].values()) <= TOLERANCE
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(
+    "RECTRAIN_REAL_DATA" not in os.environ, reason="RECTRAIN_REAL_DATA is not set: no folder of real data"
+)
+@pytest.mark.parametrize("model", [m for m, data in TINY.items() if data in REAL])
+def test_so_it_is_with_real_rows(rectrain, tmp_path, model, table):
+    raw = Path(os.environ["RECTRAIN_REAL_DATA"]) / REAL[TINY[model]]
+    run = trained(rectrain, f"experiment=tiny/{model}", "data.source=files", f"data.files={raw}")
+    table[f"{model}, real rows"] = differences(rectrain, tmp_path, run, raw)
+    assert max(table[f"{model}, real rows"].values()) <= TOLERANCE
+
+
+def config_of(run):
+    return train_config(yaml.safe_load((run / "config.yaml").read_text(encoding="utf-8")))
+
+
+def differences(rectrain, tmp_path, run, raw) -> dict[str, float]:
+    """To the scores of `rectrain predict`."""
     scores = predicted(rectrain, run, raw)
+    assert min(np.ptp(values) for values in scores.values()) > 0.01  # a constant would be equal to anything
     served = exported(rectrain, run)
     last = len(next(iter(scores.values()))) - 1
     rows = sorted({*range(40), *np.linspace(40, last, NUM_ROWS).astype(int).tolist(), *range(last - 2, last + 1)})
     spec = served.structured_input_signature[1]
-    asked = requests({name.removeprefix("column_"): s for name, s in spec.items()}, config.data, raw, rows)
+    asked = requests({name.removeprefix("column_"): s for name, s in spec.items()}, config_of(run).data, raw, rows)
     columns = {name: asked[name.removeprefix("column_")] for name in spec}
-    found = table[model] = {}
     answers = served(**{n: tf.constant(columns[n].tolist(), s.dtype, columns[n].shape) for n, s in spec.items()})
-    found["evaluate"] = difference_of_losses(rectrain, run, raw, scores)
-    found["export"] = largest({task: answer.numpy() for task, answer in answers.items()}, scores, rows)
-    found["export, bare"] = largest(in_a_bare_environment(run, columns, tmp_path), scores, rows)
-    assert max(found.values()) <= TOLERANCE
-    assert min(np.ptp(values) for values in scores.values()) > 0.01  # a constant would be equal to anything
+    return {
+        "evaluate": difference_of_losses(rectrain, run, raw, scores),
+        "export": largest({task: answer.numpy() for task, answer in answers.items()}, scores, rows),
+        "export, bare": largest(in_a_bare_environment(run, columns, tmp_path), scores, rows),
+    }
 
 
 def trained(rectrain, *overrides) -> Path:
