@@ -8,8 +8,8 @@ an angle whose cosine is the task correlation p; beyond that the tasks are the s
 
 The paper names no values of the length and of the sines' parameters. Here alpha_i are ALPHAS and beta_i is uniform in
 [0, 2 pi). The sines of the two tasks have a correlation of about exp(-(LENGTH * alpha_i)^2 (1 - p)), so fast ones have
-parted at p = .9 already. With LENGTH * alpha = 3 it is 1, .41 and .01 at p = 1, .9 and .5: each truth is less akin than
-the one before. For one seed u, beta, x and e are the same under every truth, so that samples differ by p alone.
+parted at p = .9 already. With LENGTH * alpha = 1.5 it is 1, .80 and .32 at p = 1, .9 and .5: each truth is less akin
+than the one before. For one seed u, beta, x and e are the same under every truth, so that samples differ by p alone.
 
 Source: Ma et al. 2018, "Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts", KDD,
 section 3.2.
@@ -25,7 +25,7 @@ import numpy as np
 from rectrain.data.behaviour_sample import DrawnLog, LogLayout, to_csv
 
 NUM_FEATURES = 16
-ALPHAS = (2.0,)
+ALPHAS = (1.0,)
 LENGTH = 1.5
 NOISE = 0.1  # standard deviation
 CORRELATIONS = {"p1": 1.0, "p0.9": 0.9, "p0.5": 0.5}  # by truth
