@@ -1,14 +1,14 @@
 """Shared-Bottom and MMoE of equal size on two tasks that are ever less akin: what sharing costs, by task correlation.
 
-    python scripts/bench_mmoe_synthetic.py [--seeds 40] [--processes 2]
+    python scripts/bench_mmoe_synthetic.py [--seeds 32] [--processes 2]
 
 Each seed draws other rows, another function and other weights; under it both models train on the same rows. Prints the
 table of docs/benchmarks.md: the test mse, mean of both tasks, as means over seeds with 95 % intervals (Student's t).
 Differences are paired by seed; so is the growth of the gap from one p to the next, as a seed's points, noise and first
 task are the same under each p. It takes many seeds: a seed's growth has a standard deviation above its mean.
 
-Towers are linear and both models small: above a Shared-Bottom's features towers with layers of their own could still
-tell the tasks apart.
+Towers are linear and training stops early: with layers in the towers, or after longer training, no growth from p = .9
+to .5 was found (docs/benchmarks.md).
 """
 
 import argparse
@@ -23,15 +23,15 @@ from paired import train
 from scipy import stats
 
 TRUTHS = ("p1", "p0.9", "p0.5")
-FIRST_SEED = 1001
+FIRST_SEED = 2001
 MODELS = {
-    "shared_bottom": ("model.hidden_units=[36]",),  # 686 parameters
-    "mmoe": ("model.num_experts=4", "model.expert_units=[8]"),  # 690
+    "shared_bottom": ("model.hidden_units=[66]",),  # 1,256 parameters
+    "mmoe": ("model.num_experts=4", "model.expert_units=[16]"),  # 1,250
 }
 RECIPE = (
     *("data=mmoe_synthetic", "task=auto", "model.tower_units=[]", "optimizer=adam", "optimizer.learning_rate=5e-3"),
-    *("trainer.batch_size=256", "trainer.epochs=19", "trainer.patience=null", "trainer.monitor=mse"),
-    *("trainer.schedule.warmup_steps=300", "trainer.schedule.decay=cosine", "trainer.eval_every_steps=1000"),
+    *("trainer.batch_size=256", "trainer.epochs=8", "trainer.patience=null", "trainer.monitor=mse"),
+    *("trainer.schedule.warmup_steps=125", "trainer.schedule.decay=cosine", "trainer.eval_every_steps=1000"),
     "trainer.steps_per_call=500",
 )
 HEADER = """\
@@ -77,7 +77,7 @@ def mean_and_interval(values: np.ndarray) -> str:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--seeds", type=int, default=40)
+    parser.add_argument("--seeds", type=int, default=32)
     parser.add_argument("--processes", type=int, default=2)
     arguments = parser.parse_args()
     main(arguments.seeds, arguments.processes)
