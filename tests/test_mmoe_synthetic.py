@@ -46,11 +46,12 @@ def test_weights_have_one_length_and_the_angle_of_the_truth(truth, seed):
 def test_labels_follow_the_formula_but_for_the_noise(tmp_path, truth):
     x, y = columns_of(written(tmp_path, truth)[0])
     function = function_of(truth)
+    alphas_and_betas = list(zip(mmoe_sample.ALPHAS, function.betas, strict=True))
     noise = np.empty_like(y)
     for n in range(len(x)):
         for k in range(2):
             projected = sum(function.weights[d, k] * x[n, d] for d in range(D))
-            sines = sum(math.sin((i + 1) * projected + beta) for i, beta in enumerate(function.betas))
+            sines = sum(math.sin(alpha * projected + beta) for alpha, beta in alphas_and_betas)
             noise[n, k] = y[n, k] - projected - sines
     np.testing.assert_allclose(noise.mean(axis=0), 0, atol=0.01)
     np.testing.assert_allclose(noise.std(axis=0), 0.1, atol=0.005)

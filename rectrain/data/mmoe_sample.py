@@ -6,8 +6,10 @@ an angle whose cosine is the task correlation p; beyond that the tasks are the s
     w_1 = LENGTH * u_1        w_2 = LENGTH * (p * u_1 + sqrt(1 - p^2) * u_2)        u_1, u_2: orthogonal unit vectors
     y_k = w_k . x + sum_i sin(alpha_i * w_k . x + beta_i) + e_k        e_k ~ N(0, NOISE^2)
 
-The paper names no values of the sines' parameters. Here alpha_i = i, i = 1 .. NUM_SINES, and beta_i is uniform in
-[0, 2 pi). For one seed u, beta, x and e are the same under every truth, so that samples differ by p alone.
+The paper names no values of the length and of the sines' parameters. Here alpha_i are ALPHAS and beta_i is uniform in
+[0, 2 pi). The sines of the two tasks have a correlation of about exp(-(LENGTH * alpha_i)^2 (1 - p)), so fast ones have
+parted at p = .9 already. With LENGTH * alpha = 1.5 it is 1, .80 and .32 at p = 1, .9 and .5: each truth is less akin
+than the one before. For one seed u, beta, x and e are the same under every truth, so that samples differ by p alone.
 
 Source: Ma et al. 2018, "Modeling Task Relationships in Multi-task Learning with Multi-gate Mixture-of-Experts", KDD,
 section 3.2.
@@ -23,8 +25,8 @@ import numpy as np
 from rectrain.data.behaviour_sample import DrawnLog, LogLayout, to_csv
 
 NUM_FEATURES = 16
-NUM_SINES = 5
-LENGTH = 1.0
+ALPHAS = (1.0,)
+LENGTH = 1.5
 NOISE = 0.1  # standard deviation
 CORRELATIONS = {"p1": 1.0, "p0.9": 0.9, "p0.5": 0.5}  # by truth
 
@@ -41,13 +43,12 @@ class Function:
         units_D2, _ = np.linalg.qr(rng.standard_normal((NUM_FEATURES, 2)))
         mixed_D = correlation * units_D2[:, 0] + math.sqrt(1 - correlation**2) * units_D2[:, 1]
         weights = LENGTH * np.stack([units_D2[:, 0], mixed_D], axis=1)
-        return Function(weights, rng.uniform(0, 2 * math.pi, NUM_SINES))
+        return Function(weights, rng.uniform(0, 2 * math.pi, len(ALPHAS)))
 
     def __call__(self, x: np.ndarray) -> np.ndarray:
         """float64 (N, K) of x, float (N, D)."""
         projected_NK = x @ self.weights
-        alphas = np.arange(1, NUM_SINES + 1)
-        return projected_NK + np.sin(projected_NK[..., None] * alphas + self.betas).sum(axis=-1)
+        return projected_NK + np.sin(projected_NK[..., None] * ALPHAS + self.betas).sum(axis=-1)
 
 
 def draw(layout: str, *, rows: int, seed: int, truth: str | None) -> DrawnLog:
