@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 import tensorflow as tf
@@ -67,7 +68,7 @@ def table():
     yield rows
     print("\nlargest difference to rectrain predict")
     for model, found in rows.items():
-        print(f"{model:20}" + "  ".join(f"{name} {value:.1e}" for name, value in found.items()))
+        print(f"{model:30}" + "  ".join(f"{name} {value:.1e}" for name, value in found.items()))
 
 
 @pytest.mark.parametrize("model", [pytest.param(m, marks=() if m in FAST else pytest.mark.slow) for m in TINY], ids=str)
@@ -280,3 +281,61 @@ def test_names_that_tensorflow_does_not_take():
     }
     with pytest.raises(InputError, match="two inputs of the exported model would be called 'a_b'"):
         input_names(["a b", "a-b"])
+
+
+EVERY_KIND = """\
+name: every_kind
+format: {reader: parquet}
+labels: {click: click}
+features:
+  words: {type: categorical, columns: [item, city]}
+  hashed: {type: categorical, columns: [device, ip], hash_buckets: 50}
+  fewer: {type: categorical, columns: [agent], hash_buckets: 7}
+  prices: {type: numeric, columns: [price, rate], transform: quantile, buckets: 5}
+  squares: {type: numeric, columns: [count], transform: log_square}
+  ages: {type: numeric, columns: [age], transform: standardize}
+  plain: {type: numeric, columns: [height], transform: log1p}
+  topics: {type: multi_valued, columns: [topics], max_length: 3}
+  tags: {type: multi_valued, columns: [tags], hash_buckets: 9, max_length: 2}
+  viewed: {type: sequence, columns: [viewed, viewed_in], shares: [item, city], max_length: 4}
+crosses: [[city, device], [item, city, agent]]
+"""
+
+
+def rows_of_every_kind(num_rows: int) -> pa.Table:
+    rng = np.random.default_rng(5)
+
+    def words(prefix, number):
+        return [None if i == 0 else f"{prefix}{i}" for i in rng.integers(0, number, num_rows)]
+
+    def numbers(scale):
+        values = np.round(rng.normal(size=num_rows) * scale, 2)
+        return pa.array(values, mask=rng.random(num_rows) < 0.1)
+
+    def lists(prefix, lengths):
+        return [[f"{prefix}{i}" for i in rng.integers(1, 9, n)] for n in lengths]
+
+    steps = rng.integers(0, 7, num_rows)
+    return pa.table(
+        {
+            "click": rng.integers(0, 2, num_rows),
+            **{name: words(name[0], 12) for name in ("item", "city", "device", "ip", "agent")},
+            **{name: numbers(scale) for name, scale in (("price", 9), ("rate", 1), ("count", 40), ("age", 20))},
+            "height": numbers(3),
+            "topics": lists("t", rng.integers(0, 6, num_rows)),
+            "tags": lists("g", rng.integers(0, 4, num_rows)),
+            "viewed": lists("i", steps),
+            "viewed_in": lists("c", steps),
+        }
+    )
+
+
+def test_every_kind_of_encoding_from_parquet(rectrain, tmp_path):
+    """Quantiles, hashes of two sizes, crosses, lists and a ready-made history, in one model that reads them all."""
+    (tmp_path / "conf/data").mkdir(parents=True)
+    (tmp_path / "conf/data/every_kind.yaml").write_text(EVERY_KIND, encoding="utf-8")
+    pq.write_table(rows_of_every_kind(1200), tmp_path / "rows.parquet")
+    fixed = ["--config-dir=conf", "data=every_kind", "data.files=rows.parquet", "trainer.batch_size=64"]
+    run = trained(rectrain, *fixed, "model=wide_deep", "model.hidden_units=[16]")
+    found = differences(rectrain, tmp_path, run, tmp_path / "rows.parquet")
+    assert max(found.values()) <= TOLERANCE

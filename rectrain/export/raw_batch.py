@@ -7,6 +7,7 @@ Shape letters: B batch, F features, M cells, T steps.
 
 from collections.abc import Collection
 
+import numpy as np
 import tensorflow as tf
 
 from rectrain.config import DataConfig
@@ -23,7 +24,7 @@ from rectrain.export.encodings import (
     shared_hash_ids,
 )
 from rectrain.export.log_histories import LogHistories
-from rectrain.schema import Categorical, History, MultiValued, Schema
+from rectrain.schema import History, MultiValued, Schema
 
 
 class RawBatch:
@@ -62,48 +63,44 @@ class RawBatch:
 
     def _ids_of_alike(self, encodings: list[dict], texts):
         """The same of several features whose encodings are of one kind: string (F, ...)."""
-        kind, _ = kind_of(encodings[0])
+        kind, _ = _kind_of_texts(encodings[0])
         if kind == "vocabulary":
             return self.vocabularies.ids(encodings, texts)
         return (shared_hash_ids if kind == "shared_hash" else hash_ids)(encodings, texts)
 
     def _categorical(self):
-        """All columns of `categorical`; those of one kind together."""
-        groups: dict[tuple, list] = {}
-        for place, feature in enumerate(self._schema.categorical):
-            if feature.encoding["type"] != "quantile":
-                groups.setdefault(kind_of(feature.encoding), []).append((place, feature, self._texts(feature)))
-        alone = [
-            (place, feature, self.columns.number(feature.encoding["column"]))
-            for place, feature in enumerate(self._schema.categorical)
-            if feature.encoding["type"] == "quantile"
-        ]
-        crosses = [
-            (feature, [self.columns.text(c, "a") for c in feature.encoding["columns"]])
-            for feature in self._schema.crosses
-        ]
-        offsets = [feature.offset for feature in (*self._schema.categorical, *self._schema.crosses)]
+        """All columns of `categorical`: those of one kind together, then put into their order."""
+        features = [*self._schema.categorical, *self._schema.crosses]
+        groups: dict[tuple, list[int]] = {}
+        for place, feature in enumerate(features):
+            groups.setdefault(_kind_of_column(feature.encoding), []).append(place)
+        parts = [self._column_ids([features[i].encoding for i in places]) for places in groups.values()]
+        order = np.argsort([place for places in groups.values() for place in places])
+        offsets = np.array([feature.offset for feature in features])
 
         def part(columns):
-            ids: dict[int, tf.Tensor] = {}
-            for members in groups.values():
-                texts = tf.stack([read(columns) for _, _, read in members])
-                found = tf.unstack(self._ids_of_alike([f.encoding for _, f, _ in members], texts), len(members))
-                ids |= {place: of for (place, _, _), of in zip(members, found, strict=True)}
-            ids |= {place: quantile_ids(feature.encoding, read(columns)) for place, feature, read in alone}
-            for feature, reads in crosses:
-                ids[len(ids)] = cross_ids(feature.encoding, [read(columns) for read in reads])
-            rows = tf.stack([ids[place] for place in range(len(offsets))], axis=1) + offsets
-            return {"categorical": tf.cast(rows, tf.int32)}
+            ids_FB = tf.gather(tf.concat([ids(columns) for ids in parts], axis=0), order)
+            return {"categorical": tf.cast(tf.transpose(ids_FB) + offsets, tf.int32)}
 
         return part
 
-    def _texts(self, feature: Categorical):
-        """columns -> the texts that are looked up, string (B,)."""
-        if feature.encoding["type"] == "log_square":
-            read = self.columns.number(feature.encoding["column"])
-            return lambda columns: log_square_texts(read(columns))
-        return self.columns.text(feature.encoding["column"], self.example(feature.encoding))
+    def _column_ids(self, encodings: list[dict]):
+        """columns -> ids of features of one kind, int64 (F, B)."""
+        if encodings[0]["type"] == "cross":
+            reads = [self.columns.text(column, "a") for column in encodings[0]["columns"]]
+            return lambda columns: cross_ids(encodings[0], [read(columns) for read in reads])[None]
+        if encodings[0]["type"] in ("log_square", "quantile"):
+            numbers = [self.columns.number(encoding["column"]) for encoding in encodings]
+            encode = self._quantile_ids if encodings[0]["type"] == "quantile" else self._log_square_ids
+            return lambda columns: encode(encodings, tf.stack([read(columns) for read in numbers]))
+        texts = [self.columns.text(encoding["column"], self.example(encoding)) for encoding in encodings]
+        return lambda columns: self._ids_of_alike(encodings, tf.stack([read(columns) for read in texts]))
+
+    def _quantile_ids(self, encodings: list[dict], x):
+        return quantile_ids(encodings[0], x)
+
+    def _log_square_ids(self, encodings: list[dict], x):
+        return self._ids_of_alike(encodings, log_square_texts(x))
 
     def _numeric(self):
         read = [(self.columns.number(f.encoding["column"]), f.encoding) for f in self._schema.numeric]
@@ -148,8 +145,15 @@ class RawBatch:
         return part
 
 
-def kind_of(encoding: dict) -> tuple[str, int]:
+def _kind_of_texts(encoding: dict) -> tuple[str, int]:
     """How texts become ids, and the number of buckets of a hash: features of one kind are looked up together."""
     if "file" in encoding:
         return "vocabulary", 0
     return "shared_hash" if "shift" in encoding else "hash", encoding["buckets"]
+
+
+def _kind_of_column(encoding: dict) -> tuple:
+    """The same of raw columns; crosses and quantiles are looked up one by one."""
+    if encoding["type"] in ("cross", "quantile"):
+        return encoding["type"], *encoding.get("columns", [encoding.get("column")])
+    return encoding["type"] == "log_square", *_kind_of_texts(encoding)
