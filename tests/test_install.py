@@ -1,5 +1,6 @@
 """What a user gets who installs a wheel and stands in an empty folder, without this repository."""
 
+import importlib.metadata
 import json
 import os
 import shutil
@@ -120,3 +121,46 @@ def test_a_data_set_and_a_model_setting_of_ones_own(run, tmp_path):
     assert report["data"]["name"] == "mine"
     assert sum(report["data"]["rows"].values()) == 3000
     assert report["config"]["model"]["embedding_dim"] == 2
+
+
+@pytest.fixture(scope="module")
+def with_tensorflow_alone(tmp_path_factory) -> Path:
+    """Python of a fresh virtual environment that holds TensorFlow, what it requires, and no more."""
+    folder = tmp_path_factory.mktemp("alone")
+    venv.create(folder, with_pip=False)
+    python = folder / "bin/python"
+    wanted = f"tensorflow=={importlib.metadata.version('tensorflow')}"
+    command = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet", wanted]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode and any(sign in done.stderr for sign in NO_NETWORK):
+        pytest.skip("pip cannot fetch TensorFlow: no network")
+    assert done.returncode == 0, done.stderr
+    return python
+
+
+ASK = """
+import importlib.util, json, sys
+import tensorflow as tf
+assert importlib.util.find_spec("rectrain") is None and importlib.util.find_spec("pyarrow") is None
+served = tf.saved_model.load(sys.argv[1]).signatures["serving_default"]
+cells = open(sys.argv[2]).readline().rstrip("\\n").split("\\t")
+columns = dict(zip([f"I{i}" for i in range(1, 14)] + [f"C{i}" for i in range(1, 27)], cells[1:]))
+def tensor(name, cell):
+    return tf.constant([float(cell or "nan")], tf.float64) if name[0] == "I" else tf.constant([cell])
+print(float(served(**{name: tensor(name, cell) for name, cell in columns.items()})["click"][0]))
+"""
+
+
+def test_an_exported_model_needs_tensorflow_and_no_more(run, with_tensorflow_alone, tmp_path):
+    fixed = ["model=deepfm", "data.sample.rows=4000", "trainer.epochs=1", "trainer.report_splits=[]"]
+    code, _, err = run("rectrain", *fixed, "hydra.run.dir=run")
+    assert code == 0, err
+    (raw,) = (tmp_path / "data/sample").glob("*.tsv")
+    for words in (["export", "run=run"], ["predict", "run=run", f"input={raw}", "output=scores.csv"]):
+        code, _, err = run("rectrain", *words)
+        assert code == 0, err
+    asked = [with_tensorflow_alone, "-c", ASK, "run/export/saved_model/1", raw]
+    answer = subprocess.run(asked, capture_output=True, text=True, check=False, cwd=tmp_path)
+    assert answer.returncode == 0, answer.stderr
+    predicted = (tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()[1]
+    assert float(answer.stdout) == pytest.approx(float(predicted), abs=1e-6)
