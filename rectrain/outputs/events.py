@@ -1,5 +1,6 @@
 """Scalars for TensorBoard, written without the tensorboard package."""
 
+import shutil
 from pathlib import Path
 
 import tensorflow as tf
@@ -15,6 +16,12 @@ class EventWriter:
     def __init__(self, folder: Path):
         self.folder = folder
         self._writer: tf.summary.SummaryWriter | None = None
+
+    def rewrite(self, entries: list[dict]):
+        """Makes these all that is written, so that an evaluation that is made again has one point; raises as `write`."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+        for entry in entries:
+            self.write(entry)
 
     def write(self, entry: dict):
         """Raises InputError where the folder cannot be written, or the disk is full."""
