@@ -46,7 +46,7 @@ def _report_of_done(raw: dict, run_dir: RunDir) -> dict | None:
         report = json.loads(run_dir.report.read_text(encoding="utf-8"))
     except (OSError, ValueError):  # there is none yet
         return None
-    if report["status"] != "done":
+    if not isinstance(report, dict) or report.get("status") != "done":
         return None
     check_same(_fixed(report["config"]), _fixed(raw), run_dir.path)
     say(f"{run_dir.path} is done already: {run_dir.report.name} is there.")
