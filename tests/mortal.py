@@ -14,7 +14,7 @@ from rectrain.training.steps import Steps
 PLACES = [
     (Steps, "train"),
     (tf.train.Checkpoint, "write"),
-    *((Path, name) for name in ("mkdir", "write_text", "rename", "replace", "unlink", "open")),
+    *((Path, name) for name in ("mkdir", "write_text", "rename", "replace", "unlink")),
     (os, "fsync"),
     (shutil, "rmtree"),
     (trainer, "score_rows"),

@@ -85,8 +85,11 @@ class Checkpoints:
         Raises:
             InputError: the checkpoint is damaged, or that of another model.
         """
+        _check_whole(place(self.folder, step), "The run can go on from an earlier one with resume=true.")
+        self._read(step)
+
+    def _read(self, step: int):
         path = place(self.folder, step)
-        check_whole(path)
         try:
             self._checkpoint.read(str(path / "variables")).assert_consumed()
         except (AssertionError, ValueError, tf.errors.OpError) as error:
@@ -108,7 +111,7 @@ class Checkpoints:
                 steps.pop()
                 continue
             check_same(state["fixed"], fixed, place(self.folder, steps[-1]))
-            self.restore(steps[-1])
+            self._read(steps[-1])
             self.steps = steps
             return state
         return None
@@ -174,12 +177,19 @@ def restore_weights(folder: Path, step: int, model: keras.Model):
         InputError: the checkpoint is damaged, or that of another model.
     """
     path = place(folder, step)
-    check_whole(path)
+    _check_whole(path, "Choose another one with checkpoint=last or checkpoint=STEP.")
     checkpoint = tf.train.Checkpoint(variables=weights_by_name(model))
     try:
         checkpoint.read(str(path / "variables")).assert_existing_objects_matched().expect_partial()
     except (AssertionError, ValueError, tf.errors.OpError) as error:
         raise _does_not_fit(path, error) from error
+
+
+def _check_whole(path: Path, advice: str):
+    try:
+        check_whole(path)
+    except InputError as error:
+        raise InputError(f"{error} {advice}") from error
 
 
 def _does_not_fit(path: Path, error: Exception) -> InputError:
