@@ -9,6 +9,7 @@ import os
 import re
 import shlex
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def _main(argv: list[str]) -> int:
     open_terminal()
     try:
         command, overrides = _split(argv)
-        return _run_hydra(command, overrides, shlex.join(["rectrain", *argv]))
+        return _run(command, overrides, shlex.join(["rectrain", *argv]))
     except KeyboardInterrupt as stop:
         complain("\n".join([str(stop) or "interrupted", *getattr(stop, "__notes__", [])]))
         return getattr(stop, "exit_code", 130)
@@ -70,7 +71,24 @@ def _split(argv: list[str]) -> tuple[str, list[str]]:
     return argv[0], argv[1:]
 
 
-def _run_hydra(command: str, overrides: list[str], typed: str) -> int:
+def _run(command: str, overrides: list[str], typed: str) -> int:
+    """Starts from the config of the command, or with rerun=... from that of a report."""
+    from rectrain import rerun
+    from rectrain.errors import InputError
+
+    reports = [word for word in overrides if word.startswith(rerun.KEY)]
+    if not reports:
+        return _run_hydra(command, command, overrides, typed)
+    if command != "train":
+        raise InputError(f"{reports[0]}: runs a training again; received the command {command}.")
+    with tempfile.TemporaryDirectory() as folder:
+        rerun.write_config(Path(reports[-1].removeprefix(rerun.KEY)), Path(folder))
+        others = [word for word in overrides if word not in reports]
+        rerun.refuse_groups(others)
+        return _run_hydra(command, rerun.CONFIG_NAME, [*others, "--config-dir", folder], typed)
+
+
+def _run_hydra(command: str, config_name: str, overrides: list[str], typed: str) -> int:
     """Lets Hydra compose one config, or those of a sweep, and run each; the first code that is not 0."""
     import hydra
     from hydra.errors import ConfigCompositionException
@@ -80,14 +98,14 @@ def _run_hydra(command: str, overrides: list[str], typed: str) -> int:
     codes: list[int] = []
     sys.argv = [sys.argv[0], *sorted(overrides, key=_is_flag)]  # argparse wants the overrides in one piece
     try:
-        hydra.main(version_base="1.3", config_path="pkg://rectrain.configs", config_name=command)(
+        hydra.main(version_base="1.3", config_path="pkg://rectrain.configs", config_name=config_name)(
             lambda config: codes.append(_run_job(command, config, typed))
         )()
     except ConfigCompositionException as error:
         added = with_key_added(error, overrides)
         if added is None:
             raise
-        return _run_hydra(command, added, typed)
+        return _run_hydra(command, config_name, added, typed)
     return next((code for code in codes if code), 0)
 
 

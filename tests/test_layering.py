@@ -31,7 +31,7 @@ ROOMS = [
     {"outputs"},
     {"online"},
     {"commands"},
-    {"cli", "hydra_errors"},
+    {"cli", "hydra_errors", "rerun"},
 ]
 FILES = sorted(ROOT.rglob("*.py"))
 

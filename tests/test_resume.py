@@ -593,3 +593,31 @@ def test_a_signal_ends_a_sweep_which_can_go_on(rectrain, signal_at, prepared, tm
     assert rectrain(*shlex.split(again)[1:])[0] == 0
     assert [report_of(sweep / job)["status"] for job in "01"] == ["done", "done"]
     assert [report_of(sweep / job)["resumed"] for job in "01"] == [1, 0]
+
+
+# The same once more
+
+
+def test_a_run_is_run_again_from_its_report(rectrain, done, tmp_path):
+    first = done("first", *DCN, "trainer.epochs=1", r"data.folder='\${nothing}'")
+    report = tmp_path / "first/report.json"
+    code, _, err = rectrain(f"rerun={report}", "hydra.run.dir=again")
+    assert code == 0, err
+    assert report_of(tmp_path / "again")["config"] == report_of(tmp_path / "first")["config"]
+    assert left(tmp_path / "again") == first
+    code, _, err = rectrain("-m", f"rerun={report}", "hydra.sweep.dir=others", "seed=1,2026")
+    assert code == 0, err
+    assert [left(tmp_path / f"others/{i}") == first for i in range(2)] == [False, True]
+    code, _, err = rectrain(f"rerun={report}", "model=fm")
+    assert (code, "model=fm: with rerun=... there are no groups left" in err) == (2, True)
+    assert "received the command prepare" in rectrain("prepare", f"rerun={report}")[2]
+
+
+@pytest.mark.parametrize("content", [None, "", "[]", "{}", '{"config": {"online": {}}}', "\x00"])
+def test_what_is_no_report_is_not_run_again(rectrain, tmp_path, content):
+    if content is not None:
+        (tmp_path / "report.json").write_text(content)
+    code, _, err = rectrain("rerun=report.json")
+    assert code == 2
+    assert "rerun=report.json: expected the report.json of a training run" in err
+    assert "Traceback" not in err

@@ -18,7 +18,7 @@ class EventWriter:
         self._writer: tf.summary.SummaryWriter | None = None
 
     def rewrite(self, entries: list[dict]):
-        """Makes these all that is written, so that an evaluation that is made again has one point; raises as `write`."""
+        """Makes these all that is written: an evaluation that is made again has one point. Raises as `write`."""
         shutil.rmtree(self.folder, ignore_errors=True)
         for entry in entries:
             self.write(entry)
