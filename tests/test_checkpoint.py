@@ -130,6 +130,13 @@ def test_what_was_learned_with_other_values_is_refused(tmp_path, variables):
         checkpoints.restore_newest({"seed": 2})
 
 
+def test_a_process_that_died_before_it_wrote_the_index_leaves_a_checkpoint_that_counts(tmp_path, variables):
+    checkpoints = saved(tmp_path, variables, 3, 6, best={3: 3, 6: 6})
+    (tmp_path / "index.json").write_text(json.dumps({"steps": [3], "best": 3}))
+    assert checkpoints.restore_newest({"seed": 1})["step"] == 6
+    assert json.loads((tmp_path / "index.json").read_text()) == {"steps": [3, 6], "best": 6}
+
+
 def test_a_step_that_is_saved_again_is_whole_at_each_moment(tmp_path, variables, monkeypatch):
     """As a run does that was stopped in front of an evaluation."""
     for dies_at in ("before", "between", "after"):

@@ -8,6 +8,7 @@ checkpoints/index.json                     {"steps": [...], "best": step}, repla
 A folder that has its name is whole, whenever the process was killed; index.json is for those who look from outside.
 """
 
+import contextlib
 import json
 import re
 import shutil
@@ -44,9 +45,14 @@ class Checkpoints:
         Raises:
             InputError: the folder cannot be written, or the disk is full; earlier checkpoints stay as they are.
         """
-        try:
+        with self._told(step):
             self._write(step, json.dumps({**state, "step": step, "best": best}))
             self._note(step, best)
+
+    @contextlib.contextmanager
+    def _told(self, step: int):
+        try:
+            yield
         except (OSError, tf.errors.OpError) as error:
             raise InputError(
                 f"cannot write the checkpoint of step {step} under {self.folder}: {first_line(error)} Earlier "
@@ -113,6 +119,8 @@ class Checkpoints:
             check_same(state["fixed"], fixed, place(self.folder, steps[-1]))
             self._read(steps[-1])
             self.steps = steps
+            with self._told(steps[-1]):  # the process may have died before it wrote the index
+                self._note(steps[-1], state["best"])
             return state
         return None
 
