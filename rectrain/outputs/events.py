@@ -1,6 +1,5 @@
 """Scalars for TensorBoard, written without the tensorboard package."""
 
-import shutil
 from pathlib import Path
 
 import tensorflow as tf
@@ -19,7 +18,8 @@ class EventWriter:
 
     def rewrite(self, entries: list[dict]):
         """Makes these all that is written: an evaluation that is made again has one point. Raises as `write`."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        for path in self.folder.glob("events*"):
+            path.unlink()
         for entry in entries:
             self.write(entry)
 

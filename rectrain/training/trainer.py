@@ -42,9 +42,7 @@ class Progression:
     train_seconds: float = 0.0  # without evaluations and checkpoints
     eval_rows: int = 0
     eval_seconds: float = 0.0
-    attempts: list[dict] = field(
-        default_factory=list
-    )  # {started, prepare_seconds, seconds} of each process that trained it
+    attempts: list[dict] = field(default_factory=list)  # of each process: {started, prepare_seconds, seconds}
 
     def note_time(self):
         """Takes note of how long this process has been at it."""
@@ -225,8 +223,9 @@ class Trainer:
         }
         self.done.evaluations.append(entry)
         self._decide()
-        self._save()
-        self.on_evaluation(entry)
+        with self.signals.held():
+            self._save()
+            self.on_evaluation(entry)
 
     def _gates(self) -> dict:
         """How the gates listen to experts on the first rows of the validation split, where the model has any."""
