@@ -77,7 +77,8 @@ def _run(config: TrainConfig, raw: dict, run_dir: RunDir, config_yaml: str, comm
     run_dir.begin(config_yaml, prepared.schema.to_json())
     open_log(run_dir.log)
     say(_header(config, prepared, trainer, run_dir))
-    tracker.begin(trainer.done.evaluations)
+    if config.resume:
+        tracker.go_on(trainer.done.evaluations)
     return _train_and_report(config, raw, command, prepared, trainer, run_dir)
 
 
@@ -152,7 +153,7 @@ class _Tracker:
         self.run_dir = run_dir
         self._events = EventWriter(run_dir.tensorboard)
 
-    def begin(self, evaluations: list[dict]):
+    def go_on(self, evaluations: list[dict]):
         """Brings what is written to what the run goes on from."""
         lines = "".join(json.dumps(entry, allow_nan=False) + "\n" for entry in evaluations)
         write_whole(self.run_dir.metrics, lines)
