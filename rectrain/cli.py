@@ -6,12 +6,15 @@ TensorFlow is not imported here, so that help, completion and config errors answ
 import atexit
 import gc
 import os
+import re
 import shlex
 import sys
+import tempfile
 import traceback
 from pathlib import Path
 
 COMMANDS = ("train", "prepare", "online", "predict", "evaluate", "export", "compare", "bench")
+_PLAIN = re.compile(r"[\w./-]+")  # what Hydra takes without quotes
 
 
 def main():
@@ -35,10 +38,10 @@ def _main(argv: list[str]) -> int:
     open_terminal()
     try:
         command, overrides = _split(argv)
-        return _run_hydra(command, overrides, shlex.join(["rectrain", *argv]))
-    except KeyboardInterrupt:
-        complain("interrupted")
-        return 130
+        return _run(command, overrides, shlex.join(["rectrain", *argv]))
+    except KeyboardInterrupt as stop:
+        complain("\n".join([str(stop) or "interrupted", *getattr(stop, "__notes__", [])]))
+        return getattr(stop, "exit_code", 130)
     except InputError as error:
         complain(str(error))
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
@@ -68,7 +71,24 @@ def _split(argv: list[str]) -> tuple[str, list[str]]:
     return argv[0], argv[1:]
 
 
-def _run_hydra(command: str, overrides: list[str], typed: str) -> int:
+def _run(command: str, overrides: list[str], typed: str) -> int:
+    """Starts from the config of the command, or with rerun=... from that of a report."""
+    from rectrain import rerun
+    from rectrain.errors import InputError
+
+    reports = [word for word in overrides if word.startswith(rerun.KEY)]
+    if not reports:
+        return _run_hydra(command, command, overrides, typed)
+    if command != "train":
+        raise InputError(f"{reports[0]}: runs a training again; received the command {command}.")
+    with tempfile.TemporaryDirectory() as folder:
+        rerun.write_config(Path(reports[-1].removeprefix(rerun.KEY)), Path(folder))
+        others = [word for word in overrides if word not in reports]
+        rerun.refuse_groups(others)
+        return _run_hydra(command, rerun.CONFIG_NAME, [*others, "--config-dir", folder], typed)
+
+
+def _run_hydra(command: str, config_name: str, overrides: list[str], typed: str) -> int:
     """Lets Hydra compose one config, or those of a sweep, and run each; the first code that is not 0."""
     import hydra
     from hydra.errors import ConfigCompositionException
@@ -78,14 +98,14 @@ def _run_hydra(command: str, overrides: list[str], typed: str) -> int:
     codes: list[int] = []
     sys.argv = [sys.argv[0], *sorted(overrides, key=_is_flag)]  # argparse wants the overrides in one piece
     try:
-        hydra.main(version_base="1.3", config_path="pkg://rectrain.configs", config_name=command)(
+        hydra.main(version_base="1.3", config_path="pkg://rectrain.configs", config_name=config_name)(
             lambda config: codes.append(_run_job(command, config, typed))
         )()
     except ConfigCompositionException as error:
         added = with_key_added(error, overrides)
         if added is None:
             raise
-        return _run_hydra(command, added, typed)
+        return _run_hydra(command, config_name, added, typed)
     return next((code for code in codes if code), 0)
 
 
@@ -101,13 +121,19 @@ def _run_job(command: str, config, typed: str) -> int:
     from omegaconf import OmegaConf
 
     from rectrain.console import complain
+    from rectrain.errors import StoppedError
     from rectrain.run_dir import RunDir
 
     run_dir = RunDir(Path(HydraConfig.get().runtime.output_dir))
     try:
         raw = OmegaConf.to_container(config, resolve=True)
+        if config.get("resume") is True:
+            _check_folder_is_named(run_dir)
         _run_command(command, raw, run_dir, OmegaConf.to_yaml(config, resolve=True), typed)
         return 0
+    except StoppedError as stop:
+        stop.add_note(f"Go on with: {_to_go_on(typed, run_dir)}")
+        raise
     except Exception as error:
         code, text = _explain(error, run_dir)
         complain(text)
@@ -118,11 +144,41 @@ def _run_job(command: str, config, typed: str) -> int:
         run_dir.discard_if_empty()
 
 
+def _check_folder_is_named(run_dir):
+    """To go on, the user must say with what: a folder named by the clock is a new one."""
+    from hydra.core.hydra_config import HydraConfig
+
+    from rectrain.errors import InputError
+
+    key = _folder_key()
+    named = any(word.lstrip("+").startswith(f"{key}=") for word in HydraConfig.get().overrides.hydra)
+    if run_dir.is_dated and not named:
+        raise InputError(f"resume=true needs the folder of what goes on: set {key}=DIR.")
+
+
+def _to_go_on(typed: str, run_dir) -> str:
+    """The command line that goes on with a run, or with the sweep that it belongs to."""
+    key = _folder_key()
+    words = [word for word in shlex.split(typed) if not word.lstrip("+").startswith("resume=")]
+    if not any(word.lstrip("+").startswith(f"{key}=") for word in words):
+        folder = run_dir.path if key == "hydra.run.dir" else run_dir.path.parent
+        words.append(f"{key}={folder}" if _PLAIN.fullmatch(str(folder)) else f"{key}='{folder}'")
+    return shlex.join([*words, "resume=true"])
+
+
+def _folder_key() -> str:
+    """Which key names the folder of this run, or of the sweep that it belongs to."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    return "hydra.sweep.dir" if HydraConfig.get().mode == RunMode.MULTIRUN else "hydra.run.dir"
+
+
 def _explain(error: Exception, run_dir) -> tuple[int, str]:
     """Exit code and message; a traceback where the fault is ours."""
     from omegaconf.errors import OmegaConfBaseException
 
-    from rectrain.errors import CANNOT_WRITE, GateError, InputError, StoppedError
+    from rectrain.errors import CANNOT_WRITE, GateError, InputError
     from rectrain.hydra_errors import explain_value
 
     if isinstance(error, InputError):
@@ -133,8 +189,6 @@ def _explain(error: Exception, run_dir) -> tuple[int, str]:
         return 2, _cannot_write(error, run_dir.path)
     if isinstance(error, GateError):
         return 3, str(error)
-    if isinstance(error, StoppedError):
-        return error.exit_code, str(error)
     return 1, traceback.format_exc()
 
 

@@ -285,6 +285,7 @@ class TrainerConfig:
     steps_per_call: Count  # inner steps of one tf.function call
     shuffle_rows: Count  # window that is shuffled in memory, rows
     keep_checkpoints: Count
+    save_every_s: NotNegative  # seconds between checkpoints, beside those of evaluations
     report_splits: list[Literal["train", "valid", "test"]]
 
 
@@ -325,6 +326,7 @@ class ModelConfig:
 @dataclass(frozen=True)
 class TrainConfig:
     seed: Annotated[int, Range(0, 2**32 - 1)]
+    resume: bool
     data: DataConfig
     task: TasksConfig
     model: ModelConfig

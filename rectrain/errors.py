@@ -3,6 +3,7 @@
 import difflib
 import errno
 import re
+import signal
 
 
 class InputError(ValueError):
@@ -12,10 +13,16 @@ class InputError(ValueError):
     """
 
 
-class StoppedError(Exception):
-    """A signal ended a run, after what it had learned was saved."""
+class StoppedError(KeyboardInterrupt):
+    """SIGTERM or SIGINT ended a run, and with it a sweep; what it had saved stays.
 
-    exit_code = 143
+    Args:
+        number: of the signal.  so_far: what it had come to, for the message.
+    """
+
+    def __init__(self, number: int, so_far: str = ""):
+        super().__init__(f"stopped by {signal.Signals(number).name}{so_far}")
+        self.number, self.exit_code = number, 128 + number
 
 
 class GateError(Exception):

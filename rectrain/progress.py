@@ -14,16 +14,18 @@ class Progress:
 
     Args:
         title: what is done ("train").  total: units of work.  say: prints a line where there is no terminal.
-        shown: False where another one shows the same work.
+        done: units that were done before.  shown: False where another one shows the same work.
     """
 
-    def __init__(self, title: str, total: int, say: Callable[[str], object], *, shown: bool = True):
+    def __init__(self, title: str, total: int, say: Callable[[str], object], *, done: int = 0, shown: bool = True):
         self._title, self._total, self._say = title, total, say
-        self._done = self._rows = 0
+        self._done = self._done_before = done
+        self._rows = 0
         self._start = self._last_line = time.monotonic()
         self._on_terminal, self._shown = sys.stderr.isatty(), shown
         self._bar = tqdm(
             total=total,
+            initial=done,
             desc=title,
             file=sys.stderr,
             disable=not (self._on_terminal and shown),
@@ -52,7 +54,8 @@ class Progress:
         if self._shown and not self._on_terminal and now - self._last_line >= _SECONDS_BETWEEN_LINES:
             self._last_line = now
             share = min(self._done / max(self._total, 1), 1)
-            left = (now - self._start) * (1 - share) / share if share else float("nan")
+            done = self._done - self._done_before
+            left = (now - self._start) * (self._total - self._done) / done if done else float("nan")
             self._say(f"{self._title}: {share:.0%}, {shown}, {left:.0f} s left")
 
     def _rate(self) -> float:

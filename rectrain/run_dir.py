@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import os
 import re
 import shutil
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from rectrain.errors import InputError
 
-_DATED = re.compile(r"/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d_[^/]+$")  # as hydra.run.dir in configs/train.yaml
+_DATED = re.compile(r"/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d_[^/]+(/\d+)?$")  # as hydra.run.dir and sweep.dir in configs/
 
 
 @dataclass(frozen=True)
@@ -56,12 +57,24 @@ class RunDir:
         """Whether it is called as Hydra calls folders that the user did not name."""
         return _DATED.search(self.path.as_posix()) is not None
 
-    def check_is_new(self):
-        """Raises InputError where a run has begun here before."""
-        if self.config.exists():
+    def check_may_begin(self, section: str, *, resume: bool):
+        """
+        Args:
+            section: of the config, which runs of this command alone have.
+        Raises:
+            InputError: a run has begun here before; with `resume`, one of another command.
+        """
+        if not self.config.exists():
+            return
+        if not resume:
             raise InputError(
                 f"{self.path} holds a run already ({self.config.name}). Name another folder with hydra.run.dir=DIR "
-                "(hydra.sweep.dir=DIR for a sweep), or remove this one."
+                "(hydra.sweep.dir=DIR for a sweep), go on with it by resume=true, or remove this one."
+            )
+        if f"\n{section}:" not in f"\n{self.config.read_text(encoding='utf-8')}":
+            raise InputError(
+                f"resume=true: {self.path} holds a run of another command (its {self.config.name} has no section "
+                f"{section}). Name another folder with hydra.run.dir=DIR."
             )
 
     def check_is_run(self):
@@ -124,6 +137,16 @@ def write_whole(path: Path, text: str):
     aside = path.with_name(f".{path.name}.part")
     try:
         aside.write_text(text, encoding="utf-8")
+        to_disk(aside)
         aside.replace(path)
     finally:
         aside.unlink(missing_ok=True)
+
+
+def to_disk(path: Path):
+    """Waits until what was written to a file, or the names in a folder, would outlive a loss of power."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -8,6 +8,7 @@ the embedding table is kept where it is not exactly zero. Prints the table of do
 
 import argparse
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from rectrain.data.prepare import prepare
 from rectrain.evaluation.metrics import auc
 from rectrain.run_dir import RunDir
 from rectrain.sections import train_config
+from rectrain.signals import Signals
 from rectrain.training.build import build_trainer
 
 STRENGTHS = (0.0, 1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3, 6.4e-3)
@@ -44,7 +46,10 @@ def train(rows: str, strength: float, seed: int) -> tuple[int, int, float]:
         config = train_config(OmegaConf.to_container(compose("train", overrides), resolve=True))
     prepared = prepare(config.data, say=lambda _: None)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = build_trainer(config, prepared, RunDir(Path(folder)), on_evaluation=lambda _: None)
+        trainer = build_trainer(
+            config, prepared, RunDir(Path(folder)), fixed={}, signals=Signals(), on_evaluation=lambda _: None
+        )
+        trainer.begin(datetime.now(UTC), 0.0)
         trainer.run()
         labels, scores = trainer.score("test").of(trainer.steps.tasks[0])
     embedding = trainer.steps.model.get_layer("embedding")

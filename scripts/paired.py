@@ -5,6 +5,7 @@ one over rows and seeds at once, which also holds for other seeds.
 """
 
 import tempfile
+from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from rectrain.evaluation.metrics import auc, logloss
 from rectrain.outputs.run_report import count_parameters
 from rectrain.run_dir import RunDir
 from rectrain.sections import train_config
+from rectrain.signals import Signals
 from rectrain.training.build import build_trainer
 
 SEEDS = (2024, 2025, 2026)
@@ -34,7 +36,10 @@ def train(overrides: list[str], split: str) -> tuple[dict, Prepared, Scored]:
     config = train_config(raw)
     prepared = prepare(config.data, say=lambda _: None)
     with tempfile.TemporaryDirectory() as folder:
-        trainer = build_trainer(config, prepared, RunDir(Path(folder)), on_evaluation=lambda _: None)
+        trainer = build_trainer(
+            config, prepared, RunDir(Path(folder)), fixed={}, signals=Signals(), on_evaluation=lambda _: None
+        )
+        trainer.begin(datetime.now(UTC), 0.0)
         done = trainer.run()
         scored = trainer.score(split)
     labels, probabilities = scored.of(trainer.steps.tasks[0])

@@ -4,6 +4,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from rectrain.data import batches as batches_module
 from rectrain.data.batches import Shuffle, batches
 from rectrain.data.shards import to_table
 from tests.samples import batch as packed_batch
@@ -103,6 +104,29 @@ def test_skip_goes_on_at_the_exact_batch(tmp_path, skip):
     assert len(rest) == len(whole) - skip
     for a, b in zip(rest, whole[skip:], strict=True):
         np.testing.assert_array_equal(a["numeric"], b["numeric"])
+
+
+@pytest.mark.parametrize("skip", [1, 6, 8, 13])
+def test_skip_goes_on_in_a_stream_of_epochs(tmp_path, skip):
+    schema = toy_schema()
+    shards, _ = write_shards(tmp_path, schema, [[7, 7, 3], [5]], weight=False)
+    shuffle = Shuffle(1, 3, 9, num_epochs=3)
+    whole = collect(batches(schema, shards, 4, shuffle))
+    rest = collect(batches(schema, shards, 4, shuffle, skip=skip))
+    assert len(rest) == len(whole) - skip
+    for a, b in zip(rest, whole[skip:], strict=True):
+        np.testing.assert_array_equal(a["numeric"], b["numeric"])
+
+
+@pytest.mark.parametrize("prefetched", [1, 2, 100])
+def test_how_far_batches_are_read_ahead_decides_no_row(tmp_path, monkeypatch, prefetched):
+    schema = toy_schema()
+    shards, _ = write_shards(tmp_path, schema, [[7, 7, 3], [5]], weight=False)
+    expected = joined(collect(batches(schema, shards, 4, Shuffle(1, 0, 9))))
+    monkeypatch.setattr(batches_module, "_PREFETCHED_BATCHES", prefetched)
+    found = joined(collect(batches(schema, shards, 4, Shuffle(1, 0, 9))))
+    for name, column in expected.items():
+        np.testing.assert_array_equal(found[name], column, err_msg=name)
 
 
 def test_schemas_without_numbers_or_lists_have_no_such_tensors(tmp_path):

@@ -263,6 +263,13 @@ def test_every_message_is_one_that_is_said(rectrain, tmp_path, conf):
         assert re.search(".*".join(map(re.escape, message.split("..."))), err), f"{message}\n{err}"
 
 
+def test_every_test_that_a_page_names_is_there():
+    names = {name for text in TEXTS.values() for name in re.findall(r"`(test_\w+_\w+_\w+)`", text)}
+    code = "".join(path.read_text(encoding="utf-8") for path in (ROOT / "tests").glob("test_*.py"))
+    assert names
+    assert {name for name in names if f"def {name}(" not in code} == set()
+
+
 def anchors(text):
     """The names that GitHub gives to headings."""
     return {re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in re.findall(r"^#+ (.+)$", text, re.M)}

@@ -88,7 +88,10 @@ def test_a_damaged_checkpoint_and_a_changed_schema_are_named(rectrain, run, tmp_
     variables.write_bytes(b"no index")
     code, _, err = rectrain("evaluate", f"run={moved}")
     assert code == 2
-    assert "does not fit the model of the run" in err
+    assert (
+        f"step-{report['best']['step']:08d} is damaged (variables.index: not as written). Choose another one with"
+        in err
+    )
     schema = json.loads((moved / "schema.json").read_text(encoding="utf-8"))
     schema["categorical"][0]["num_rows"] += 1
     (moved / "schema.json").write_text(json.dumps(schema), encoding="utf-8")

@@ -9,7 +9,20 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "rectrain"
 ROOMS = [
-    {"errors", "config", "schema", "registry", "sections", "run_dir", "console", "progress", "tasks", "memory"},
+    {
+        "errors",
+        "config",
+        "schema",
+        "registry",
+        "sections",
+        "run_dir",
+        "console",
+        "progress",
+        "tasks",
+        "memory",
+        "signals",
+        "same_config",
+    },
     {"data", "layers", "optimizers"},
     {"features"},
     {"models"},
@@ -19,7 +32,7 @@ ROOMS = [
     {"online"},
     {"export"},
     {"commands"},
-    {"cli", "hydra_errors"},
+    {"cli", "hydra_errors", "rerun"},
 ]
 FILES = sorted(ROOT.rglob("*.py"))
 

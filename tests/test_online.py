@@ -392,7 +392,7 @@ def test_a_file_that_has_grown_is_learned_from_where_it_ended(online, refusal, t
         ("optimizer=sgd", "optimizer.name=sgd"),
         ("optimizer.alpha=0.3", "optimizer.alpha=0.3"),
         ("online.bits=15", "online.bits=15"),
-        ("data.features.numbers.transform=log1p", "data.features.numbers.min_count=None"),
+        ("data.features.numbers.transform=log1p", "data.features.numbers.min_count=null"),
     ],
 )
 def test_a_state_of_another_config_is_refused(online, refusal, tmp_path, lines, change, key):

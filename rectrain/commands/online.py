@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import signal
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -25,6 +24,7 @@ from rectrain.outputs.report import write_report
 from rectrain.run_dir import RunDir, write_whole
 from rectrain.schema import Schema
 from rectrain.sections import online_config
+from rectrain.signals import Signals
 from rectrain.tasks import Task, from_config
 
 _FIXED = ("model", "optimizer", "task", "seed")  # what a state can only be used with
@@ -37,16 +37,15 @@ def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
 
     Raises:
         InputError: the config, the data or the folder are wrong.
-        StoppedError: SIGTERM came; what was learned is saved.
-        KeyboardInterrupt: SIGINT came; the same.
+        StoppedError: SIGTERM or SIGINT came; what was learned is saved.
     """
     config = online_config(raw)
-    _check_folder(config, run_dir)
+    run_dir.check_may_begin("online", resume=config.resume)
     started = datetime.now(UTC)
     source = _Source(config, run_dir)
     tasks = _tasks(config, source.schema)
     learner = _learner(config, source, tasks)
-    caught = _Signals()
+    signals = Signals()
     loop = Loop(
         config.online,
         learner,
@@ -54,7 +53,7 @@ def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
         run_dir.checkpoints,
         _fixed(raw, source),
         on_window=lambda entry: _tell(run_dir, entry, tasks),
-        stopped=caught.any,
+        stopped=signals.any,
     )
     if config.resume:
         loop.restore()
@@ -69,14 +68,17 @@ def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
         write_report(run_dir.path, online_report(facts, loop, learner, {**source.facts(), "bad_rows": num_bad}))
 
     try:
-        with caught:
-            loop.run(Ahead(source.parts(), caught.any))
+        with signals, signals.held():
+            loop.run(Ahead(source.parts(), signals.any))
+    except StoppedError as stop:
+        report("stopped", str(stop))
+        _end(run_dir, loop)
+        raise StoppedError(stop.number, f" after {loop.state.rows:,} rows. What was learned is saved.") from None
     except BaseException as error:
         report("failed", str(error))
         raise
-    report("stopped" if caught.any() else "done", caught.name())
+    report("done")
     _end(run_dir, loop)
-    caught.raise_what_came(loop.state.rows, run_dir)
 
 
 class _Source:
@@ -128,13 +130,6 @@ class _Source:
             return {"source": manifest["source"], "sample": manifest["sample"]}
         kind = "files" if self._sample is None else "sample"
         return {"source": kind, "sample": self._sample}
-
-
-def _check_folder(config: OnlineConfig, run_dir: RunDir):
-    if not config.resume:
-        run_dir.check_is_new()
-    elif run_dir.is_dated and not run_dir.config.exists():  # a new one, of which nobody has heard
-        raise InputError("resume=true needs the folder of the run that goes on: set hydra.run.dir=DIR.")
 
 
 def _tasks(config: OnlineConfig, schema: Schema) -> list[Task]:
@@ -199,38 +194,3 @@ def _end(run_dir: RunDir, loop: Loop):
     rate = f", {loop.rows_of_this_run / loop.seconds:,.0f} rows/s" if loop.seconds else ""
     say(f"\n{loop.rows_of_this_run:,} rows learned from{rate}; {loop.state.rows:,} in all")
     say(f"report    {run_dir.path / 'report.html'}")
-
-
-class _Signals:
-    """SIGTERM and SIGINT end the run at the next look, so that what was learned can be saved."""
-
-    def __init__(self):
-        self._came: int | None = None
-        self._before: dict = {}
-
-    def any(self) -> bool:
-        return self._came is not None
-
-    def name(self) -> str | None:
-        return None if self._came is None else signal.Signals(self._came).name
-
-    def __enter__(self):
-        for number in (signal.SIGTERM, signal.SIGINT):
-            self._before[number] = signal.signal(number, self._note)
-        return self
-
-    def __exit__(self, *_):
-        for number, handler in self._before.items():
-            signal.signal(number, handler)
-
-    def _note(self, number, frame):
-        self._came = number
-
-    def raise_what_came(self, rows: int, run_dir: RunDir):
-        if self._came == signal.SIGINT:
-            raise KeyboardInterrupt
-        if self._came is not None:
-            raise StoppedError(
-                f"stopped by {self.name()} after {rows:,} rows. What was learned is saved; resume=true "
-                f"hydra.run.dir={run_dir.path} goes on."
-            )

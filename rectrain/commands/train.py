@@ -9,9 +9,17 @@ from rectrain.commands.prepare import prepare_and_say
 from rectrain.config import ExpectConfig, TrainConfig
 from rectrain.console import import_tensorflow, open_log, say, speaks_unicode, terminal_width, wants_color
 from rectrain.data.manifest import Prepared
-from rectrain.errors import GateError
-from rectrain.run_dir import RunDir
+from rectrain.errors import GateError, StoppedError
+from rectrain.run_dir import RunDir, write_whole
+from rectrain.same_config import check_same
+from rectrain.schema import Schema
 from rectrain.sections import train_config
+from rectrain.signals import Signals
+from rectrain.tasks import from_config
+
+# Of the config: what decides the numbers of a run, so that it can only go on with them as they were.
+_FIXED = ("seed", "task", "model", "optimizer", "strategy", "data", "trainer")
+_FREE = {"data": ("prepared_dir",), "trainer": ("keep_checkpoints", "save_every_s", "report_splits")}
 
 
 def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
@@ -20,29 +28,61 @@ def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
     Raises:
         InputError: the config, the data or the folder are wrong; a run that had begun reports `status: failed` first.
         GateError: the test metric left the band of `expect`.
+        StoppedError: SIGTERM or SIGINT came; a run that had begun reports `status: stopped` first.
     """
     config = train_config(raw)
-    run_dir.check_is_new()
+    run_dir.check_may_begin("trainer", resume=config.resume)
+    report = _report_of_done(raw, run_dir) if config.resume else None
+    if report is None:
+        with Signals() as signals:
+            report = _run(config, raw, run_dir, config_yaml, command, signals)
+    if config.expect is not None:
+        _check_expectation(config.expect, from_config(config.task, Schema.read(run_dir.schema)), report)
+
+
+def _report_of_done(raw: dict, run_dir: RunDir) -> dict | None:
+    """The report of a run that is done, so that nothing is left to do; None where it is not."""
+    try:
+        report = json.loads(run_dir.report.read_text(encoding="utf-8"))
+    except (OSError, ValueError):  # there is none yet
+        return None
+    if not isinstance(report, dict) or report.get("status") != "done":
+        return None
+    check_same(_fixed(report["config"]), _fixed(raw), run_dir.path)
+    say(f"{run_dir.path} is done already: {run_dir.report.name} is there.")
+    return report
+
+
+def _fixed(raw: dict, **more) -> dict:
+    """What decides the numbers of a run, in JSON's types."""
+    fixed = {section: raw[section] for section in _FIXED}
+    for section, free in _FREE.items():
+        fixed[section] = {key: value for key, value in raw[section].items() if key not in free}
+    return json.loads(json.dumps({**fixed, **more}))
+
+
+def _run(config: TrainConfig, raw: dict, run_dir: RunDir, config_yaml: str, command: str, signals: Signals) -> dict:
     started, clock = datetime.now(UTC), time.perf_counter()
     prepared = prepare_and_say(config.data)
     prepare_seconds = time.perf_counter() - clock
 
     # TensorFlow is loaded here, after everything that can be wrong without it.
     import_tensorflow()
-    from rectrain.outputs.run_report import Begun
     from rectrain.training.build import build_trainer
 
-    begun = Begun(command, raw, started, prepare_seconds)
-    trainer = build_trainer(config, prepared, run_dir, on_evaluation=_Tracker(run_dir))
+    fixed = _fixed(raw, **{"prepared data": prepared.folder.name})  # it names all that the files and the schema are
+    tracker = _Tracker(run_dir)
+    trainer = build_trainer(config, prepared, run_dir, fixed=fixed, signals=signals, on_evaluation=tracker)
+    trainer.begin(started, prepare_seconds, resume=config.resume)
     run_dir.begin(config_yaml, prepared.schema.to_json(), prepared.folder)
     open_log(run_dir.log)
     say(_header(config, prepared, trainer, run_dir))
-    report = _train_and_report(config, begun, prepared, trainer, run_dir)
-    if config.expect is not None:
-        _check_expectation(config.expect, trainer.steps.tasks, report)
+    if config.resume:
+        tracker.go_on(trainer.done.evaluations)
+    return _train_and_report(config, raw, command, prepared, trainer, run_dir)
 
 
-def _train_and_report(config, begun, prepared, trainer, run_dir) -> dict:
+def _train_and_report(config, raw, command, prepared, trainer, run_dir) -> dict:
     """Trains, evaluates and writes the report, whatever happens."""
     from rectrain.evaluation.evaluate import split_curves, split_metrics
     from rectrain.outputs.report import write_report
@@ -53,7 +93,7 @@ def _train_and_report(config, begun, prepared, trainer, run_dir) -> dict:
     curves: dict[str, dict] = {}
 
     def report(status: str, error: str | None = None) -> dict:
-        made = {"status": status, "error": error, **run_report(begun, prepared, trainer, metrics, curves)}
+        made = {"status": status, "error": error, **run_report(command, raw, prepared, trainer, metrics, curves)}
         write_report(run_dir.path, made)
         return made
 
@@ -64,14 +104,25 @@ def _train_and_report(config, begun, prepared, trainer, run_dir) -> dict:
                 scored = trainer.score(split)
                 metrics[split] = split_metrics(scored, trainer.steps.tasks, config.seed)
                 curves[split] = split_curves(scored, trainer.steps.tasks)
+    except StoppedError as error:
+        stopped = StoppedError(error.number, _so_far(trainer))
+        report("stopped", str(stopped))
+        raise stopped from None
     except BaseException as error:
-        stopped = isinstance(error, KeyboardInterrupt)
         with contextlib.suppress(OSError):  # a full disk is what the first error says
-            report("stopped" if stopped else "failed", "interrupted" if stopped else str(error))
+            report("failed", str(error))
         raise
     done = report("done")
     say(summary(done, run_dir.path, width=terminal_width(), color=wants_color(), unicode=speaks_unicode()))
     return done
+
+
+def _so_far(trainer) -> str:
+    """The end of the message of a run that was stopped."""
+    step, saved = trainer.done.step, trainer.checkpoints.steps
+    if not saved:
+        return f" at step {step:,}, before anything was saved."
+    return f" at step {step:,}. What was learned up to step {saved[-1]:,} is saved."
 
 
 def _header(config: TrainConfig, prepared: Prepared, trainer, run_dir: RunDir) -> str:
@@ -88,6 +139,8 @@ def _header(config: TrainConfig, prepared: Prepared, trainer, run_dir: RunDir) -
         "device": describe_device(),
         "outputs": str(run_dir.path),
     }
+    if trainer.done.step:
+        lines["resumed"] = f"after step {trainer.done.step:,}"
     return "\n".join(f"{name:9} {text}" for name, text in lines.items())
 
 
@@ -99,6 +152,12 @@ class _Tracker:
 
         self.run_dir = run_dir
         self._events = EventWriter(run_dir.tensorboard)
+
+    def go_on(self, evaluations: list[dict]):
+        """Brings what is written to what the run goes on from."""
+        lines = "".join(json.dumps(entry, allow_nan=False) + "\n" for entry in evaluations)
+        write_whole(self.run_dir.metrics, lines)
+        self._events.rewrite(evaluations)
 
     def __call__(self, entry: dict):
         with self.run_dir.metrics.open("a", encoding="utf-8") as file:

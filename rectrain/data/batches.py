@@ -70,7 +70,7 @@ def batches(
 
     Args:
         shuffle: None keeps the order of the files, for one epoch.
-        skip: batches to leave out at the start, which continues an epoch at that batch.
+        skip: batches to leave out at the start.
         views: the histories that are read; None: none.
     """
     import tensorflow as tf
@@ -79,7 +79,7 @@ def batches(
 
     def windows():
         keep_freed_memory()  # again: the first generator makes TensorFlow 2.21 set glibc's trim threshold to 128 KiB
-        return _skip_rows(_epochs(schema, groups, batch_size, shuffle), skip * batch_size)
+        return _skip_batches(_epochs(schema, groups, batch_size, shuffle), skip, batch_size)
 
     def cut(rows):
         num_batches = -(-tf.shape(rows["labels"], tf.int64)[0] // batch_size)
@@ -186,13 +186,13 @@ def _aligned(shape: tuple[int, ...], dtype: np.dtype) -> np.ndarray:
     return raw[start : start + size].view(dtype).reshape(shape)
 
 
-def _skip_rows(windows: Iterator[Rows], num_rows: int) -> Iterator[Rows]:
+def _skip_batches(windows: Iterator[Rows], num_batches: int, batch_size: int) -> Iterator[Rows]:
     for rows in windows:
         size = len(rows["labels"])
-        here = min(num_rows, size)
-        num_rows -= here
-        if here < size:
-            yield _part(rows, here, size)
+        here = min(num_batches, math.ceil(size / batch_size))
+        num_batches -= here
+        if here * batch_size < size:
+            yield _part(rows, here * batch_size, size)
 
 
 def read_rows(schema: Schema, group: RowGroup) -> Rows:

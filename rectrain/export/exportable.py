@@ -18,7 +18,7 @@ from rectrain.run_dir import RunDir
 from rectrain.schema import Schema
 from rectrain.tasks import Task, from_config
 from rectrain.training.build import CONSTANT_RATE, build_steps
-from rectrain.training.checkpoint import restore_weights
+from rectrain.training.checkpoint import read_weights
 from rectrain.training.precision import float32_layers
 from rectrain.training.restore import restore_model
 from rectrain.training.steps import Steps
@@ -63,7 +63,7 @@ def of_online_run(run_dir: RunDir, config: OnlineConfig, scratch: Path) -> Expor
         (task,) = from_config(config.task, schema)
         return _linear(config.data, schema, features, task, weights, vocabularies, None)
     steps = build_steps(config, schema, CONSTANT_RATE, "float32", trains=False)
-    restore_weights(place, steps.model)
+    read_weights(place, steps.model)
     return _of_steps(config.data, schema, features, steps, vocabularies)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rectrain.errors import InputError
 from rectrain.run_dir import write_whole
+from rectrain.same_config import check_same
 
 
 @dataclass
@@ -72,7 +73,7 @@ def load(folder: Path, fixed: dict) -> tuple[OnlineState, Path] | None:
         state = OnlineState(**json.loads((place / "state.json").read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError) as error:
         raise _damaged(place, error) from error
-    _check_same(state.fixed, fixed, folder, "")
+    check_same(state.fixed, fixed, folder)
     return state, place
 
 
@@ -93,18 +94,6 @@ def newest(folder: Path) -> Path | None:
 
 def _damaged(path: Path, error: Exception) -> InputError:
     return InputError(f"{path} is damaged ({error}); expected the state that an online run left.")
-
-
-def _check_same(saved: dict, now: dict, folder: Path, prefix: str):
-    for key in sorted({*saved, *now}, key=lambda key: (key != "name", key)):  # a name says more than what follows it
-        old, new = saved.get(key), now.get(key)
-        if isinstance(old, dict) and isinstance(new, dict):
-            _check_same(old, new, folder, f"{prefix}{key}.")
-        elif old != new:
-            raise InputError(
-                f"{prefix}{key}={new}: the state in {folder} was learned with {prefix}{key}={old}. Set it so, or "
-                "start anew in another hydra.run.dir."
-            )
 
 
 def _free_place(folder: Path, rows: int) -> Path:

@@ -46,12 +46,12 @@ def flattened(section: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
 
 
 def told(key: str, configs: list[dict]) -> bool:
-    """Whether a key sets runs apart: not the seed, and no key of a section that is another one altogether."""
+    """Whether a key sets runs apart: not the seed, and no key of a section that is another one."""
     section = key.partition(".")[0]
     name = f"{section}.name"
     if section in _NAMED_SECTIONS and key != name and differs(name, configs):
         return False
-    return key != "seed" and differs(key, configs)
+    return key not in ("seed", "resume") and differs(key, configs)
 
 
 def differs(key: str, configs: list[dict]) -> bool:

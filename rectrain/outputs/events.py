@@ -16,6 +16,13 @@ class EventWriter:
         self.folder = folder
         self._writer: tf.summary.SummaryWriter | None = None
 
+    def rewrite(self, entries: list[dict]):
+        """Makes these all that is written: an evaluation that is made again has one point. Raises as `write`."""
+        for path in self.folder.glob("events*"):
+            path.unlink()
+        for entry in entries:
+            self.write(entry)
+
     def write(self, entry: dict):
         """Raises InputError where the folder cannot be written, or the disk is full."""
         try:

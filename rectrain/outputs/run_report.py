@@ -5,8 +5,7 @@ import importlib.metadata
 import platform
 import resource
 import subprocess
-from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 
 import keras
 import numpy as np
@@ -19,26 +18,17 @@ from rectrain.training.strategy import describe_device
 from rectrain.training.trainer import Progression, Trainer
 
 
-@dataclass
-class Begun:
-    """What is known of a run before its first step."""
-
-    command: str
-    config: dict
-    started: datetime
-    prepare_seconds: float
-
-
-def run_report(begun: Begun, prepared: Prepared, trainer: Trainer, metrics: dict, curves: dict) -> dict:
+def run_report(command: str, config: dict, prepared: Prepared, trainer: Trainer, metrics: dict, curves: dict) -> dict:
     """The report of a run, whatever it has come to; the caller adds status and error."""
     done = trainer.done
     return {
-        "command": begun.command,
-        "config": begun.config,
-        "seed": begun.config["seed"],
-        "model": begun.config["model"]["name"],
-        "started": begun.started.isoformat(timespec="seconds"),
-        "seconds": _seconds(begun, done),
+        "command": command,
+        "config": config,
+        "seed": config["seed"],
+        "model": config["model"]["name"],
+        "started": datetime.fromisoformat(done.attempts[0]["started"]).isoformat(timespec="seconds"),
+        "resumed": len(done.attempts) - 1,
+        "seconds": _seconds(done),
         "versions": _versions(),
         "git": _git_commit(),
         "device": describe_device(),
@@ -113,13 +103,14 @@ def _versions() -> dict[str, str]:
     return {"python": platform.python_version(), **imported, "rectrain": rectrain}
 
 
-def _seconds(begun: Begun, done: Progression) -> dict:
-    total = (datetime.now(UTC) - begun.started).total_seconds()
+def _seconds(done: Progression) -> dict:
+    """Over all processes that trained the run, as far as what they did was saved."""
+    done.note_time()
     return {
-        "prepare": begun.prepare_seconds,
+        "prepare": sum(attempt["prepare_seconds"] for attempt in done.attempts),
         "train": done.train_seconds,
         "evaluate": done.eval_seconds,
-        "total": total,
+        "total": sum(attempt["seconds"] for attempt in done.attempts),
     }
 
 

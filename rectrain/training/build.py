@@ -16,6 +16,7 @@ from rectrain.optimizers.groups import GroupedOptimizer
 from rectrain.registry import load
 from rectrain.run_dir import RunDir
 from rectrain.schema import Schema
+from rectrain.signals import Signals
 from rectrain.tasks import Task, from_config, from_schema
 from rectrain.training import strategy as strategies
 from rectrain.training.checkpoint import Checkpoints, weights_by_name
@@ -29,10 +30,18 @@ CONSTANT_RATE = {"warmup_steps": 0, "decay": "constant", "decay_steps": 1, "fina
 
 
 def build_trainer(
-    config: TrainConfig, prepared: Prepared, run_dir: RunDir, on_evaluation: Callable[[dict], None]
+    config: TrainConfig,
+    prepared: Prepared,
+    run_dir: RunDir,
+    *,
+    fixed: dict,
+    signals: Signals,
+    on_evaluation: Callable[[dict], None],
 ) -> Trainer:
     """Everything of a run that needs TensorFlow, made in a fresh Keras state so that jobs of a sweep do not meet.
 
+    Args:
+        fixed, signals, on_evaluation: as Trainer's.
     Raises:
         InputError: a knob of the model, the optimizer or the monitor does not fit.
     """
@@ -46,7 +55,17 @@ def build_trainer(
     _check_plateau(config, steps.optimizer)
     variables = variables_by_name(steps.model, steps.optimizer)
     checkpoints = Checkpoints(run_dir.checkpoints, variables, config.trainer.keep_checkpoints)
-    return Trainer(config.trainer, prepared, steps, checkpoints, monitor, seed=config.seed, on_evaluation=on_evaluation)
+    return Trainer(
+        config.trainer,
+        prepared,
+        steps,
+        checkpoints,
+        monitor,
+        seed=config.seed,
+        fixed=fixed,
+        signals=signals,
+        on_evaluation=on_evaluation,
+    )
 
 
 def build_steps(

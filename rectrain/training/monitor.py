@@ -46,6 +46,14 @@ class Monitor:
             return f"{self.tasks[0].name}.{self.metric}"
         return f"mean {self.metric} of {', '.join(task.name for task in self.tasks)}"
 
+    @property
+    def state(self) -> dict:
+        """What it remembers, in plain values, for `restore`."""
+        return {"best": self.best, "evaluations_without_gain": self.evaluations_without_gain}
+
+    def restore(self, state: dict):
+        self.best, self.evaluations_without_gain = state["best"], state["evaluations_without_gain"]
+
     def value(self, found: dict, split: str) -> float:
         """The metric out of {task: {metric: {"value", ...}}} of a split.
 

@@ -24,7 +24,7 @@ from rectrain.run_dir import RunDir
 from rectrain.schema import Schema
 from rectrain.sections import train_config
 from rectrain.training.build import CONSTANT_RATE, build_steps
-from rectrain.training.checkpoint import place, read_index, restore_weights
+from rectrain.training.checkpoint import read_index, restore_weights
 from rectrain.training.steps import Steps
 from rectrain.training.trainer import split_batches
 
@@ -54,7 +54,7 @@ class RestoredModel:
 
     def at(self, step: int) -> Self:
         """The same model with the weights of another checkpoint; this one has them too from now on."""
-        restore_weights(place(self.run_dir.checkpoints, step), self.steps.model)
+        restore_weights(self.run_dir.checkpoints, step, self.steps.model)
         return dataclasses.replace(self, step=step)
 
     def score_rows(self, rows: Rows) -> dict[str, np.ndarray]:
@@ -94,7 +94,7 @@ def restore_model(path: Path, checkpoint: str | int) -> RestoredModel:
     config, schema = _config(run_dir), _schema(run_dir)
     (step,) = checkpoint_steps(run_dir, [checkpoint])
     steps = build_steps(config, schema, CONSTANT_RATE, config.trainer.precision, trains=False)
-    restore_weights(place(run_dir.checkpoints, step), steps.model)
+    restore_weights(run_dir.checkpoints, step, steps.model)
     return RestoredModel(run_dir, config, schema, steps, step)
 
 

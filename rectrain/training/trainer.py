@@ -3,10 +3,12 @@
 The compiled inner steps are in steps.py.
 """
 
+import dataclasses
 import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import keras
 import numpy as np
@@ -19,6 +21,7 @@ from rectrain.data.manifest import Prepared
 from rectrain.errors import InputError
 from rectrain.evaluation.evaluate import Scored, score_rows, split_metrics
 from rectrain.progress import Progress
+from rectrain.signals import Signals
 from rectrain.training.checkpoint import Checkpoints
 from rectrain.training.gates import gate_figures
 from rectrain.training.monitor import Monitor
@@ -29,10 +32,9 @@ _GATE_BATCHES = 8
 
 @dataclass
 class Progression:
-    """What a training run has done so far, in plain values."""
+    """What a training run has done so far, in plain values, as its checkpoints hold them."""
 
     step: int = 0
-    epoch: int = 0
     evaluations: list[dict] = field(default_factory=list)
     losses: list[list[float]] = field(default_factory=list)  # [step, mean loss since the point before]
     best_step: int | None = None
@@ -40,6 +42,12 @@ class Progression:
     train_seconds: float = 0.0  # without evaluations and checkpoints
     eval_rows: int = 0
     eval_seconds: float = 0.0
+    attempts: list[dict] = field(default_factory=list)  # of each process: {started, prepare_seconds, seconds}
+
+    def note_time(self):
+        """Takes note of how long this process has been at it."""
+        started = datetime.fromisoformat(self.attempts[-1]["started"])
+        self.attempts[-1]["seconds"] = (datetime.now(UTC) - started).total_seconds()
 
 
 class Trainer:
@@ -47,6 +55,7 @@ class Trainer:
 
     Args:
         monitor: None where there is no validation split; then the last weights are the result.
+        fixed: what decides the numbers of the run; a checkpoint of other values is refused.
         on_evaluation: hears of each evaluation as one dict of the history.
     """
 
@@ -59,27 +68,112 @@ class Trainer:
         monitor: Monitor | None,
         *,
         seed: int,
+        fixed: dict,
+        signals: Signals,
         on_evaluation: Callable[[dict], None],
     ):
         self.config, self.prepared, self.steps = config, prepared, steps
         self.checkpoints, self.monitor, self.seed, self.on_evaluation = checkpoints, monitor, seed, on_evaluation
+        self.fixed, self.signals = fixed, signals
         self.done = Progression()
         self.steps_per_epoch = math.ceil(prepared.rows("train") / config.batch_size)
         self.total_steps = total_steps(config, prepared.rows("train"))
+        self._last_save = time.monotonic()
+
+    def begin(self, started: datetime, prepare_seconds: float, *, resume: bool = False):
+        """One more process trains; with `resume` it goes on from the newest checkpoint that is whole, if there is one.
+
+        Raises:
+            InputError: the checkpoint is that of another config.
+        """
+        if resume:
+            self._restore()
+        self.done.attempts.append({"started": started.isoformat(), "prepare_seconds": prepare_seconds, "seconds": 0.0})
+
+    def _restore(self):
+        state = self.checkpoints.restore_newest(self.fixed)
+        if state is None:
+            self.checkpoints.clear()
+            return
+        self.done = Progression(**state["done"])
+        if self.monitor is not None:
+            self.monitor.restore(state["monitor"])
 
     def run(self) -> Progression:
         """Trains, then sets the weights to the best checkpoint's.
 
         Raises:
             InputError: the loss is NaN or infinite; the best checkpoint so far is kept.
+            StoppedError: a signal came; what was learned up to the last compiled call, or evaluation, is saved.
         """
-        iterator = self._batches_of_all_epochs()
-        with Progress("train", self.rows_before(self.total_steps), say) as progress:
-            while not self.done.stopped_because:
-                self._epoch(iterator, progress)
+        if not self.done.stopped_because:
+            self._train()
         assert self.done.best_step is not None  # the last step is always evaluated
         self.checkpoints.restore(self.done.best_step)
         return self.done
+
+    def _train(self):
+        iterator = self._batches_to_come()
+        before = self.rows_before(self.done.step)
+        with Progress("train", self.rows_before(self.total_steps), say, done=before) as progress:
+            while not self.done.stopped_because:
+                if self._evaluation_is_due():
+                    self._evaluate()
+                else:
+                    self._call(iterator, progress)
+
+    def _evaluation_is_due(self) -> bool:
+        """At this step there is an evaluation, which has not been made yet."""
+        if self.done.step % self._every() and self.done.step != self.total_steps:
+            return False
+        return self.done.step > (self.done.evaluations[-1]["step"] if self.done.evaluations else 0)
+
+    def _every(self) -> int:
+        return self.config.eval_every_steps or self.steps_per_epoch
+
+    def _next_stop(self) -> int:
+        """The step up to which compiled calls may go: of an evaluation, the end of an epoch, or the last one."""
+        step, every = self.done.step, self._every()
+        return min(
+            (step // every + 1) * every, (step // self.steps_per_epoch + 1) * self.steps_per_epoch, self.total_steps
+        )
+
+    def _batches_to_come(self):
+        """One stream, so that the next epoch's rows are made ready while this one's last are trained on."""
+        epoch, skip = divmod(self.done.step, self.steps_per_epoch)
+        shuffle = Shuffle(self.seed, epoch, self.config.shuffle_rows, self.config.epochs - epoch)
+        dataset = split_batches(self.prepared, "train", self.config.batch_size, self.steps.model, shuffle, skip)
+        return iter(self.steps.strategy.distribute_datasets_from_function(lambda _: dataset))
+
+    def _call(self, iterator, progress: Progress):
+        """One compiled call. A signal waits for its end, and until what it has learned is saved."""
+        num_steps = min(self.config.steps_per_call, self._next_stop() - self.done.step)
+        with self.signals.held():
+            started = time.perf_counter()
+            losses = self.steps.train(iterator, tf.constant(num_steps)).numpy()
+            self.done.train_seconds += time.perf_counter() - started
+            self._refuse_non_finite(losses)
+            self._advance(losses, progress)
+            if self.signals.any() or self._save_is_due():
+                self._save()
+
+    def _advance(self, losses: np.ndarray, progress: Progress):
+        num_rows = self.rows_before(self.done.step + len(losses)) - self.rows_before(self.done.step)
+        progress.advance(num_rows)
+        progress.add_rows(num_rows, f"loss {losses.mean():.5g}")
+        self.done.step += len(losses)
+        self.done.losses.append([self.done.step, float(losses.mean())])
+
+    def _save_is_due(self) -> bool:
+        """By the clock, but not where an evaluation follows, which saves itself."""
+        return time.monotonic() - self._last_save >= self.config.save_every_s and not self._evaluation_is_due()
+
+    def _save(self):
+        self.done.note_time()
+        monitor = None if self.monitor is None else self.monitor.state
+        state = {"fixed": self.fixed, "done": dataclasses.asdict(self.done), "monitor": monitor}
+        self.checkpoints.save(self.done.step, state, self.done.best_step)
+        self._last_save = time.monotonic()
 
     def score(self, split: str) -> Scored:
         """Every row of a split, scored with the present weights."""
@@ -90,34 +184,6 @@ class Trainer:
         self.done.eval_rows += len(scored.labels)
         self.done.eval_seconds += time.perf_counter() - started
         return scored
-
-    def _epoch(self, iterator, progress: Progress):
-        last = min((self.done.epoch + 1) * self.steps_per_epoch, self.total_steps)
-        every = self.config.eval_every_steps or self.steps_per_epoch
-        while self.done.step < last and not self.done.stopped_because:
-            self._train_until(min((self.done.step // every + 1) * every, last), iterator, progress)
-            if self.done.step % every == 0 or self.done.step == self.total_steps:
-                self._evaluate()
-        self.done.epoch += 1
-
-    def _batches_of_all_epochs(self):
-        """One stream, so that the next epoch's rows are made ready while this one's last are trained on."""
-        shuffle = Shuffle(self.seed, self.done.epoch, self.config.shuffle_rows, self.config.epochs)
-        dataset = split_batches(self.prepared, "train", self.config.batch_size, self.steps.model, shuffle)
-        return iter(self.steps.strategy.distribute_datasets_from_function(lambda _: dataset))
-
-    def _train_until(self, step: int, iterator, progress: Progress):
-        started = time.perf_counter()
-        while self.done.step < step:
-            num_steps = min(self.config.steps_per_call, step - self.done.step)
-            losses = self.steps.train(iterator, tf.constant(num_steps)).numpy()
-            self._refuse_non_finite(losses)
-            num_rows = self.rows_before(self.done.step + num_steps) - self.rows_before(self.done.step)
-            progress.advance(num_rows)
-            progress.add_rows(num_rows, f"loss {losses.mean():.5g}")
-            self.done.step += num_steps
-            self.done.losses.append([self.done.step, float(losses.mean())])
-        self.done.train_seconds += time.perf_counter() - started
 
     def rows_before(self, step: int) -> int:
         """Rows that the first `step` steps use; the last batch of an epoch may be short."""
@@ -132,10 +198,11 @@ class Trainer:
 
     def _diverged(self, step: int, what: str) -> InputError:
         num_rows = self.rows_before(step) - self.rows_before(step - 1)
-        first = ((step - 1) % self.steps_per_epoch) * self.config.batch_size
+        epoch, batch = divmod(step - 1, self.steps_per_epoch)
+        first = batch * self.config.batch_size
         kept = f"The checkpoint of step {self.done.best_step} is kept." if self.done.best_step is not None else ""
         return InputError(
-            f"{what} at step {step} (epoch {self.done.epoch + 1}, rows {first:,}-{first + num_rows - 1:,} of the "
+            f"{what} at step {step} (epoch {epoch + 1}, rows {first:,}-{first + num_rows - 1:,} of the "
             "shuffled epoch). Lower optimizer.learning_rate, set optimizer.clip_norm, or transform numeric features "
             f"of wide range. {kept}".rstrip()
         )
@@ -156,8 +223,9 @@ class Trainer:
         }
         self.done.evaluations.append(entry)
         self._decide()
-        self.checkpoints.save(self.done.step, {"step": self.done.step, "valid": entry["valid"]}, is_best=best)
-        self.on_evaluation(entry)
+        with self.signals.held():
+            self._save()
+            self.on_evaluation(entry)
 
     def _gates(self) -> dict:
         """How the gates listen to experts on the first rows of the validation split, where the model has any."""
@@ -186,14 +254,16 @@ class Trainer:
             self.done.stopped_because = f"{self.monitor.name} has not improved for {without_gain} evaluations"
 
 
-def split_batches(prepared: Prepared, split: str, batch_size: int, model: keras.Model, shuffle: Shuffle | None = None):
-    """A tf.data.Dataset of batches with all that a model reads; without `shuffle` in the order of the files."""
+def split_batches(
+    prepared: Prepared, split: str, batch_size: int, model: keras.Model, shuffle: Shuffle | None = None, skip: int = 0
+):
+    """A tf.data.Dataset of batches with all that a model reads, as `batches` makes them."""
     views = None
     if prepared.schema.histories:
         from rectrain.data.history_views import HistoryViews  # loads numba
 
         views = HistoryViews.of(prepared.schema, prepared.folder, model.input)
-    return batches(prepared.schema, prepared.shards(split), batch_size, shuffle, views=views)
+    return batches(prepared.schema, prepared.shards(split), batch_size, shuffle, skip, views=views)
 
 
 def total_steps(config: TrainerConfig, train_rows: int) -> int:
