@@ -79,6 +79,7 @@ class Trainer:
         self.steps_per_epoch = math.ceil(prepared.rows("train") / config.batch_size)
         self.total_steps = total_steps(config, prepared.rows("train"))
         self._last_save = time.monotonic()
+        self._datasets: dict[str, tf.data.Dataset] = {}
 
     def begin(self, started: datetime, prepare_seconds: float, *, resume: bool = False):
         """One more process trains; with `resume` it goes on from the newest checkpoint that is whole, if there is one.
@@ -178,12 +179,17 @@ class Trainer:
     def score(self, split: str) -> Scored:
         """Every row of a split, scored with the present weights."""
         started = time.perf_counter()
-        dataset = split_batches(self.prepared, split, self.config.eval_batch_size, self.steps.model)
         with Progress(f"evaluate {split}", self.prepared.rows(split), say) as progress:
-            scored = score_rows(self.steps.score, dataset, progress)
+            scored = score_rows(self.steps.score, self._batches_of(split), progress)
         self.done.eval_rows += len(scored.labels)
         self.done.eval_seconds += time.perf_counter() - started
         return scored
+
+    def _batches_of(self, split: str):
+        """In the order of the files. Made once: TensorFlow never forgets the functions of a data set, about 1 MB."""
+        if split not in self._datasets:
+            self._datasets[split] = split_batches(self.prepared, split, self.config.eval_batch_size, self.steps.model)
+        return self._datasets[split]
 
     def rows_before(self, step: int) -> int:
         """Rows that the first `step` steps use; the last batch of an epoch may be short."""
@@ -231,8 +237,7 @@ class Trainer:
         """How the gates listen to experts on the first rows of the validation split, where the model has any."""
         if self.monitor is None:
             return {}
-        dataset = split_batches(self.prepared, "valid", self.config.eval_batch_size, self.steps.model)
-        found = gate_figures(self.steps.model, dataset.take(_GATE_BATCHES))
+        found = gate_figures(self.steps.model, self._batches_of("valid").take(_GATE_BATCHES))
         return {"gates": found} if found else {}
 
     def _validation_metrics(self) -> dict:
