@@ -14,6 +14,7 @@ import traceback
 from pathlib import Path
 
 COMMANDS = ("train", "prepare", "online", "predict", "evaluate", "export", "compare", "bench")
+_RUNS = ("train", "online")  # commands that write a run directory
 _PLAIN = re.compile(r"[\w./-]+")  # what Hydra takes without quotes
 
 
@@ -127,8 +128,8 @@ def _run_job(command: str, config, typed: str) -> int:
     run_dir = RunDir(Path(HydraConfig.get().runtime.output_dir))
     try:
         raw = OmegaConf.to_container(config, resolve=True)
-        if config.get("resume") is True:
-            _check_folder_is_named(run_dir)
+        if command in _RUNS:
+            run_dir = _own_folder(run_dir, resume=config.get("resume") is True)
         _run_command(command, raw, run_dir, OmegaConf.to_yaml(config, resolve=True), typed)
         return 0
     except StoppedError as stop:
@@ -144,16 +145,23 @@ def _run_job(command: str, config, typed: str) -> int:
         run_dir.discard_if_empty()
 
 
-def _check_folder_is_named(run_dir):
-    """To go on, the user must say with what: a folder named by the clock is a new one."""
+def _own_folder(run_dir, *, resume: bool):
+    """The folder of a run; one that is named by the clock belongs to nobody else.
+
+    Raises:
+        InputError: to go on, the user must say with what.
+    """
     from hydra.core.hydra_config import HydraConfig
 
     from rectrain.errors import InputError
 
     key = _folder_key()
     named = any(word.lstrip("+").startswith(f"{key}=") for word in HydraConfig.get().overrides.hydra)
-    if run_dir.is_dated and not named:
+    if named or not run_dir.is_dated:
+        return run_dir
+    if resume:
         raise InputError(f"resume=true needs the folder of what goes on: set {key}=DIR.")
+    return run_dir if key == "hydra.sweep.dir" else run_dir.claimed()
 
 
 def _to_go_on(typed: str, run_dir) -> str:

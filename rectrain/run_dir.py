@@ -1,6 +1,7 @@
 """What lies where in a run directory."""
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -11,6 +12,7 @@ from pathlib import Path
 from rectrain.errors import InputError
 
 _DATED = re.compile(r"/\d{4}-\d\d-\d\d/\d\d-\d\d-\d\d_[^/]+(/\d+)?$")  # as hydra.run.dir and sweep.dir in configs/
+_CLAIM = ".claimed"
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,21 @@ class RunDir:
             with contextlib.suppress(OSError):
                 write_whole(self.report, json.dumps({"status": "failed", "error": error}, indent=1))
 
+    def claimed(self) -> "RunDir":
+        """This folder, which was named by the clock; or one beside it, where another run took it in the same second.
+
+        `discard_if_empty` ends the claim.
+        """
+        for number in itertools.count(1):
+            path = self.path if number == 1 else self.path.with_name(f"{self.path.name}-{number}")
+            path.mkdir(parents=True, exist_ok=True)
+            with contextlib.suppress(FileExistsError):
+                (path / _CLAIM).touch(exist_ok=False)
+                if not RunDir(path).config.exists():
+                    return RunDir(path)
+                (path / _CLAIM).unlink()
+        raise AssertionError
+
     def discard_if_empty(self):
         """Removes the dated folders that Hydra made where nothing was written: bad input leaves no trace.
 
@@ -115,6 +132,7 @@ class RunDir:
         """
         if not self.is_dated:
             return
+        (self.path / _CLAIM).unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # rmdir refuses a folder that holds anything
             for folder in (self.path, *self.path.parents[:2]):  # outputs/<date>/<time>_...
                 folder.rmdir()

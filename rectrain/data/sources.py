@@ -13,6 +13,7 @@ from rectrain.data import sample
 from rectrain.data.readers.checks import check_file
 from rectrain.data.readers.rows import STANDARD_INPUT
 from rectrain.data.sample import SampleInfo
+from rectrain.data.writing import locked
 from rectrain.errors import InputError, did_you_mean
 
 _SPLITS = ("train", "valid", "test")
@@ -108,17 +109,22 @@ def _no_files(data: DataConfig) -> InputError:
 def _sample(data: DataConfig) -> Sources:
     assert data.sample is not None
     path = _sample_path(data.sample, data.prepared_dir)
-    info = _read_info(path)
-    if info is None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            info = sample.write(data.sample.layout, path, **_drawn_by(data.sample))
-        except OSError as error:
-            raise InputError(
-                f"data.prepared_dir={data.prepared_dir}: the built-in sample cannot be written to {_absolute(path)} "
-                f"({error.strerror or error}). Set data.prepared_dir to a folder with room where you may write."
-            ) from error
+    info = _read_info(path) or _write_sample(data, path)
     return Sources("sample", {"all": [path]}, info)
+
+
+def _write_sample(data: DataConfig, path: Path) -> SampleInfo:
+    """One process draws it; others that ask for it meanwhile wait, as a file that is replaced is another file."""
+    assert data.sample is not None
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with locked(path.parent / f".{path.name}.lock", lambda: None):
+            return _read_info(path) or sample.write(data.sample.layout, path, **_drawn_by(data.sample))
+    except OSError as error:
+        raise InputError(
+            f"data.prepared_dir={data.prepared_dir}: the built-in sample cannot be written to {_absolute(path)} "
+            f"({error.strerror or error}). Set data.prepared_dir to a folder with room where you may write."
+        ) from error
 
 
 def _sample_path(config: SampleConfig, prepared_dir: str) -> Path:
