@@ -110,6 +110,15 @@ class RunDir:
             with contextlib.suppress(OSError):
                 write_whole(self.report, json.dumps({"status": "failed", "error": error}, indent=1))
 
+    def check_is_training(self):
+        """Raises InputError where no run of `rectrain train` has begun."""
+        self.check_is_run()
+        if "\nonline:" in f"\n{self.config.read_text(encoding='utf-8', errors='replace')}":
+            raise InputError(
+                f"run={self.path} is a run of rectrain online, which has no checkpoints of a training. `rectrain "
+                "export` makes a model of it that scores raw columns."
+            )
+
     def claimed(self) -> "RunDir":
         """This folder, which was named by the clock; or one beside it, where another run took it in the same second.
 

@@ -126,6 +126,14 @@ def test_runs_without_weights_are_refused(rectrain, trained, tmp_path):
     assert "has saved nothing" in err
 
 
+def test_other_commands_say_what_to_do_with_an_online_run(rectrain, trained):
+    trained()
+    for words in (["evaluate", "run=run"], ["predict", "run=run", "input=rows.csv", "output=x.csv"]):
+        code, _, err = rectrain(*words)
+        assert code == 2
+        assert "makes a model of it that scores raw columns" in err
+
+
 def test_values_of_standard_input_have_no_names(rectrain, trained, tmp_path):
     trained()
     config = (tmp_path / "run/config.yaml").read_text()

@@ -34,7 +34,7 @@ def run(raw: dict):
 
 
 def _output(config: EvaluateConfig) -> Path:
-    RunDir(Path(config.run)).check_is_run()
+    RunDir(Path(config.run)).check_is_training()
     name = config.split if config.input is None else INPUT
     output = Path(config.output or Path(config.run) / f"evaluation-{name}.json")
     if output.suffix != ".json" or not output.parent.is_dir():

@@ -22,7 +22,7 @@ def run(raw: dict):
             then `output` is as it was.
     """
     config = predict_config(raw)
-    RunDir(Path(config.run)).check_is_run()
+    RunDir(Path(config.run)).check_is_training()
     with PredictionFile(Path(config.output)) as file:
         import_tensorflow()
         from rectrain.training.restore import restore_model
