@@ -4,9 +4,13 @@ import os
 import shutil
 from pathlib import Path
 
+import numpy as np
 import tensorflow as tf
 
 from rectrain.evaluation import evaluate
+from rectrain.online.deep import ModelLearner
+from rectrain.online.linear import LinearLearner
+from rectrain.online.loop import Loop
 from rectrain.training import trainer
 from rectrain.training.steps import Steps
 
@@ -23,6 +27,18 @@ PLACES = [
 ]
 
 
+# The same of rectrain online.
+ONLINE_PLACES = [
+    (Loop, "_learn"),
+    (LinearLearner, "save"),
+    (ModelLearner, "save"),
+    (np, "savez"),
+    *((Path, name) for name in ("mkdir", "write_text", "rename", "replace", "unlink")),
+    (os, "fsync"),
+    (shutil, "rmtree"),
+]
+
+
 class Killed(BaseException):
     pass
 
@@ -34,10 +50,10 @@ class Life:
         dies_at: number of the moment that is the last, or its name; None: it lives.
     """
 
-    def __init__(self, monkeypatch, dies_at: int | str | None = None):
+    def __init__(self, monkeypatch, dies_at: int | str | None = None, places: list = PLACES):
         self.moments: list[str] = []
         self._dies_at, self._dead = dies_at, False
-        for owner, name in PLACES:
+        for owner, name in places:
             monkeypatch.setattr(owner, name, self._mortal(getattr(owner, name), name))
 
     def _mortal(self, do, name):
