@@ -453,6 +453,8 @@ class ExportConfig:
 class CompareConfig:
     runs: list[str]
     split: Literal["train", "valid", "test"]
+    baseline: str | None
+    fail_if_worse: bool
 
 
 @dataclass(frozen=True)

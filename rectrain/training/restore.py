@@ -126,7 +126,12 @@ def _config(run_dir: RunDir) -> TrainConfig:
         raise InputError(
             f"run={run_dir.path}: expected the folder of a run, with its {run_dir.config.name} ({error})."
         ) from error
-    return train_config(raw)
+    try:
+        return train_config(raw)
+    except InputError as error:
+        raise InputError(
+            f"run={run_dir.path}: its {run_dir.config.name} is damaged, or of another version of rectrain: {error}"
+        ) from error
 
 
 def _prepared(run_dir: RunDir, config: TrainConfig) -> Prepared:
