@@ -30,23 +30,25 @@ def _main(argv: list[str]) -> int:
     from omegaconf.errors import OmegaConfBaseException
 
     from rectrain.console import complain, open_terminal
-    from rectrain.errors import InputError
+    from rectrain.errors import InputError, printable
+    from rectrain.hydra_errors import check_flags
 
     open_terminal()
     try:
         command, overrides = _split(argv)
+        check_flags(_in_one_piece(overrides))
         return _run_hydra(command, overrides, shlex.join(["rectrain", *argv]))
     except KeyboardInterrupt:
         complain("interrupted")
         return 130
     except InputError as error:
-        complain(str(error))
+        complain(printable(str(error)))
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
         from rectrain.hydra_errors import explain
 
-        complain(explain(error, overrides))
+        complain(printable(explain(error, overrides)))
     except OSError as error:  # Hydra makes the run directory
-        complain(_cannot_write(error, "the run directory"))
+        complain(printable(_cannot_write(error, "the run directory")))
     return 2
 
 
@@ -76,7 +78,7 @@ def _run_hydra(command: str, overrides: list[str], typed: str) -> int:
     from rectrain.hydra_errors import with_key_added
 
     codes: list[int] = []
-    sys.argv = [sys.argv[0], *sorted(overrides, key=_is_flag)]  # argparse wants the overrides in one piece
+    sys.argv = [sys.argv[0], *_in_one_piece(overrides)]
     try:
         hydra.main(version_base="1.3", config_path="pkg://rectrain.configs", config_name=command)(
             lambda config: codes.append(_run_job(command, config, typed))
@@ -89,9 +91,9 @@ def _run_hydra(command: str, overrides: list[str], typed: str) -> int:
     return next((code for code in codes if code), 0)
 
 
-def _is_flag(word: str) -> bool:
-    """A flag of Hydra's or its value, not an override."""
-    return word.startswith("-") or not ("=" in word or word.startswith("~"))
+def _in_one_piece(words: list[str]) -> list[str]:
+    """The overrides before the flags of Hydra's and their values, as argparse wants them."""
+    return sorted(words, key=lambda word: word.startswith("-") or not ("=" in word or word.startswith("~")))
 
 
 def _run_job(command: str, config, typed: str) -> int:
@@ -101,6 +103,7 @@ def _run_job(command: str, config, typed: str) -> int:
     from omegaconf import OmegaConf
 
     from rectrain.console import complain
+    from rectrain.errors import printable
     from rectrain.run_dir import RunDir
 
     run_dir = RunDir(Path(HydraConfig.get().runtime.output_dir))
@@ -110,7 +113,7 @@ def _run_job(command: str, config, typed: str) -> int:
         return 0
     except Exception as error:
         code, text = _explain(error, run_dir)
-        complain(text)
+        complain(printable(text) if code == 2 else text)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             run_dir.report_failure(text)
         return code

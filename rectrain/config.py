@@ -29,12 +29,19 @@ class Range:
         return above and below
 
     def __str__(self):
-        left = f"{'(' if self.open_low or self.low == -math.inf else '['}{self.low:g}"
-        right = f"{self.high:g}{')' if self.open_high or self.high == math.inf else ']'}"
+        left = f"{'(' if self.open_low or self.low == -math.inf else '['}{_shown(self.low)}"
+        right = f"{_shown(self.high)}{')' if self.open_high or self.high == math.inf else ']'}"
         return f"{left}, {right}"
 
 
-Count = Annotated[int, Range(1)]
+def _shown(bound: float) -> str:
+    """Large whole numbers digit by digit."""
+    return f"{bound:,.0f}" if 1e6 <= abs(bound) < math.inf else f"{bound:g}"
+
+
+MOST = 2**31 - 1  # rows, buckets, lengths: ids are int32
+Count = Annotated[int, Range(1, MOST)]
+NotNegativeCount = Annotated[int, Range(0, MOST)]
 NotNegative = Annotated[float, Range(0)]
 Positive = Annotated[float, Range(0, open_low=True)]
 Fraction = Annotated[float, Range(0, 1)]
@@ -59,7 +66,7 @@ class NumericConfig:
     type: Literal["numeric"] = "numeric"
     transform: Literal["none", "log1p", "standardize", "minmax", "log_square", "quantile"] = "none"
     min_count: Count | None = None  # log_square only; null: 1
-    buckets: Annotated[int, Range(2)] | None = None  # quantile only
+    buckets: Annotated[int, Range(2, 1_000_000)] | None = None  # quantile only
 
 
 @dataclass(frozen=True)
@@ -153,7 +160,7 @@ class NegativesConfig:
     columns: list[str]  # features of the item, its key first: what a negative has of its own
     per_positive: Count = 1
     power: NotNegative = 0.0  # P(item) ~ its count in the training split ** power; 0: all items alike
-    seed: Annotated[int, Range(0)] = 0
+    seed: Annotated[int, Range(0, 2**63 - 1)] = 0
 
 
 @dataclass(frozen=True)
@@ -182,7 +189,7 @@ class SplitConfig:
     train: Fraction
     valid: Fraction
     test: Fraction
-    seed: Annotated[int, Range(0)]  # random
+    seed: Annotated[int, Range(0, 2**63 - 1)]  # random
     column: str | None  # hash: rows of equal value stay together; last: whose last rows are meant
     valid_from: str | float | None  # time: first moment of valid and test, as written in the column; null: by fractions
     test_from: str | float | None
@@ -236,7 +243,7 @@ class DataConfig:
     cross_buckets: Count
     history: HistoryConfig | None
     negatives: NegativesConfig | None
-    max_bad_rows: Annotated[int, Range(0)]  # rectrain online: rows that do not parse and are skipped; one more stops it
+    max_bad_rows: NotNegativeCount  # rectrain online: rows that do not parse and are skipped; one more stops it
     drop_inconsistent: list[list[str]]  # [[click, conversion]]: rows with a conversion and no click are left out
     split: SplitConfig
     sample: SampleConfig | None
@@ -264,7 +271,7 @@ class TasksConfig:
 class ScheduleConfig:
     """Learning rate over the steps of the run; the optimizer's own rate is the top."""
 
-    warmup_steps: Annotated[int, Range(0)]
+    warmup_steps: NotNegativeCount
     decay: Literal["constant", "linear", "cosine", "inverse_sqrt"]
     final_fraction: Fraction  # of the rate, reached at the last step (linear, cosine)
     plateau_factor: Annotated[float, Range(0, 1, open_low=True)] | None  # null: never cut
@@ -340,8 +347,8 @@ class StepBenchConfig:
 
     vocabulary: Count
     categorical: Count
-    numeric: Annotated[int, Range(0)]
-    history_length: Annotated[int, Range(0)]
+    numeric: NotNegativeCount
+    history_length: NotNegativeCount
     labels: Count
     batch_size: Count
     steps: Count
@@ -403,7 +410,7 @@ class OnlineConfig:
 @dataclass(frozen=True)
 class EvaluateSection:
     by: list[str]
-    importance: Annotated[int, Range(0)]
+    importance: NotNegativeCount
 
 
 @dataclass(frozen=True)
@@ -412,7 +419,7 @@ class EvaluateConfig:
     input: str | list[str] | None
     split: Literal["train", "valid", "test"]
     checkpoint: str | int | list[str | int]
-    explain: Annotated[int, Range(0)]
+    explain: NotNegativeCount
     output: str | None
     evaluate: EvaluateSection
 
@@ -420,7 +427,7 @@ class EvaluateConfig:
 @dataclass(frozen=True)
 class PredictSection:
     keep: list[str]
-    explain: Annotated[int, Range(0)]
+    explain: NotNegativeCount
 
 
 @dataclass(frozen=True)
@@ -473,6 +480,8 @@ def parse(kind, value, key: str):
         return _parse_choice(typing.get_args(kind), value, key)
     if origin is list:
         return _parse_list(kind, value, key)
+    if origin is tuple:
+        return tuple(_parse_list(list[typing.get_args(kind)[0]], value, key))
     if origin is dict:
         return _parse_dict(kind, value, key)
     if dataclasses.is_dataclass(kind):
@@ -582,9 +591,9 @@ def describe(kind) -> str:
         return f"one of {', '.join(map(str, args))}"
     if origin in (typing.Union, types.UnionType):
         return " or ".join(describe(a) for a in args)
-    if origin is list:
+    if origin in (list, tuple):
         return f"a list of {describe(args[0])}"
-    if origin is dict or dataclasses.is_dataclass(kind):
+    if dict in (origin, kind) or dataclasses.is_dataclass(kind):
         return "a section of keys"
     names = {int: "an integer", float: "a number", bool: "true or false", str: "text", type(None): "null"}
     return names[kind]
