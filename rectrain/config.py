@@ -42,6 +42,7 @@ def _shown(bound: float) -> str:
 MOST = 2**31 - 1  # rows, buckets, lengths: ids are int32
 Count = Annotated[int, Range(1, MOST)]
 NotNegativeCount = Annotated[int, Range(0, MOST)]
+NumRows = Annotated[int, Range(0, 2**63 - 1)]  # of files and streams
 NotNegative = Annotated[float, Range(0)]
 Positive = Annotated[float, Range(0, open_low=True)]
 Fraction = Annotated[float, Range(0, 1)]

@@ -195,4 +195,3 @@ def _check_encoding(encoding: dict, key: str):
         parse(expected, encoding.get(name), f"{key}.{name}")
     if "file" in encoding and not _FILE.fullmatch(encoding["file"]):
         raise InputError(f"{key}.file={encoding['file']!r}: expected a file of the folder vocab, as vocab/C1.parquet.")
-

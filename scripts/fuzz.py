@@ -33,6 +33,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 from fuzzing.targets import TARGETS, Case
 
 from rectrain.cli import _explain
+from rectrain.errors import printable
 from rectrain.run_dir import RunDir
 
 LIMIT_S = 30  # of a case
@@ -94,7 +95,11 @@ def run(cases: int, seed: int, targets: list[str], *, keep: Path | None = None, 
             print(target, counts[target], file=sys.stderr, flush=True)
             os.chdir(here)
     seconds = round(time.monotonic() - started)
-    return {"cases": sum(sum(v for k, v in c.items() if k != "seconds") for c in counts.values()), "seconds": seconds, "counts": counts}, failures
+    return {
+        "cases": sum(sum(v for k, v in c.items() if k != "seconds") for c in counts.values()),
+        "seconds": seconds,
+        "counts": counts,
+    }, failures
 
 
 def _plan(cases: int, targets: list[str], only: str | None) -> dict[str, range]:
@@ -150,6 +155,7 @@ def _outcome(case: Case, folder: Path) -> Outcome:
         if code == 0:
             return Outcome("success")
         text = text.removeprefix("rectrain: ").removesuffix("\n")
+    text = printable(text) if code == 2 else text  # as cli.py does
     if code != 2 or "Traceback" in text:
         return Outcome("exit 1", text)
     if "\n" in text or not text.strip():

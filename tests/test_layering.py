@@ -9,8 +9,19 @@ import pytest
 
 ROOT = Path(__file__).parents[1] / "rectrain"
 ROOMS = [
-    {"errors", "config", "schema", "registry", "sections", "run_dir", "console", "progress", "tasks", "memory",
-     "plain_files"},
+    {
+        "errors",
+        "config",
+        "schema",
+        "registry",
+        "sections",
+        "run_dir",
+        "console",
+        "progress",
+        "tasks",
+        "memory",
+        "plain_files",
+    },
     {"data", "layers", "optimizers"},
     {"features"},
     {"models"},

@@ -7,11 +7,11 @@ from urllib.parse import quote
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 
 from rectrain.config import ExportConfig, OnlineConfig
 from rectrain.console import import_tensorflow, say
 from rectrain.errors import InputError
+from rectrain.plain_files import read_yaml
 from rectrain.run_dir import RunDir
 from rectrain.sections import export_config, online_config
 
@@ -78,8 +78,8 @@ def _online(run_dir: RunDir, config: ExportConfig) -> OnlineConfig | None:
     """The config of a run of rectrain online; None where it is one of rectrain train."""
     run_dir.check_is_run()
     try:
-        raw = yaml.safe_load(run_dir.config.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raw = read_yaml(run_dir.config)
+    except (OSError, ValueError) as error:
         raise InputError(f"{run_dir.config} is damaged ({error}); expected the config of a run.") from error
     if not isinstance(raw, dict) or "online" not in raw:
         if config.files is not None:

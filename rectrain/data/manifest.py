@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from rectrain.config import DataConfig, HistoryConfig, NotNegativeCount, parse
+from rectrain.config import DataConfig, HistoryConfig, NumRows, parse
 from rectrain.data.sample import SampleInfo
 from rectrain.errors import InputError
 from rectrain.plain_files import read_json
@@ -28,9 +28,9 @@ MANIFEST = "manifest.json"
 SCHEMA = "schema.json"
 _READ = {
     "source": Literal["files", "sample"],
-    "rows": dict[str, NotNegativeCount],
-    "positives": dict[str, dict[str, NotNegativeCount]],
-    "prepared_bytes": int,
+    "rows": dict[str, NumRows],
+    "positives": dict[str, dict[str, NumRows]],
+    "prepared_bytes": NumRows,
     "sample": SampleInfo | None,
     "key": dict,
 }

@@ -13,7 +13,9 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from rectrain.config import NumRows, parse
 from rectrain.errors import InputError, first_line
+from rectrain.plain_files import read_json
 from rectrain.run_dir import write_whole
 
 
@@ -78,8 +80,8 @@ def read_index(folder: Path) -> tuple[list[int], int | None]:
     if not index.exists():
         return [], None
     try:
-        told = json.loads(index.read_text(encoding="utf-8"))
-        return list(told["steps"]), told["best"]
+        told = read_json(index)
+        return parse(list[NumRows], told["steps"], "steps"), parse(NumRows | None, told["best"], "best")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{index} is damaged ({error}); expected the list of checkpoints that a run left.") from error
 
@@ -93,7 +95,7 @@ def restore_weights(path: Path, model: keras.Model):
     checkpoint = tf.train.Checkpoint(variables=weights_by_name(model))
     try:
         checkpoint.read(str(path / "variables")).assert_existing_objects_matched().expect_partial()
-    except (AssertionError, ValueError, tf.errors.OpError) as error:
+    except (AssertionError, LookupError, RuntimeError, ValueError, tf.errors.OpError) as error:
         raise InputError(
             f"{path} does not fit the model of the run: {first_line(error)} Expected a whole checkpoint of it."
         ) from error

@@ -54,7 +54,9 @@ def _changed(data: bytes, rng: random.Random) -> bytes:
     elif kind == 5:
         return data[:start]
     elif kind == 6:
-        piece = rng.choice((b"\x00", b"\xff", b"\n", b"\r", b'"', b",", b"\xef\xbb\xbf", b"\xff\xfe")) * rng.choice((1, 3))
+        piece = rng.choice((b"\x00", b"\xff", b"\n", b"\r", b'"', b",", b"\xef\xbb\xbf", b"\xff\xfe")) * rng.choice(
+            (1, 3)
+        )
     else:
         other = rng.randrange(len(data) + 1)
         piece = data[other : other + 64]
@@ -121,7 +123,9 @@ def _with_one_changed(tree, key, rng: random.Random, values: list):
     elif kind == 3 and isinstance(copy, list):
         copy += [copy[key]] * rng.choice((1, 3))
     elif isinstance(copy[key], int | float) and not isinstance(copy[key], bool) and rng.random() < 0.5:
-        copy[key] = rng.choice((copy[key] + 1, copy[key] - 1, -copy[key], copy[key] * 2, float(copy[key]), str(copy[key])))
+        copy[key] = rng.choice(
+            (copy[key] + 1, copy[key] - 1, -copy[key], copy[key] * 2, float(copy[key]), str(copy[key]))
+        )
     else:
         copy[key] = value
     return copy
@@ -134,7 +138,9 @@ def mutated_table(table: pa.Table, rng: random.Random) -> pa.Table:
         name = table.column_names[at]
         kind = rng.randrange(8)
         if kind == 0:
-            table = table.rename_columns([rng.choice((*TEXTS[:80], "city")) if n == name else n for n in table.column_names])
+            table = table.rename_columns(
+                [rng.choice((*TEXTS[:80], "city")) if n == name else n for n in table.column_names]
+            )
         elif kind == 1 and table.num_columns > 1:
             table = table.remove_column(at)
         elif kind == 2:
@@ -177,7 +183,10 @@ _MAKERS = [
     (pa.uint64(), _numbers(0, 2**64 - 1)),
     (pa.int64(), _numbers(-(2**63), 2**63 - 1)),
     (pa.float16(), lambda n, rng: np.array([rng.random() for _ in range(n)], np.float16)),
-    (pa.float64(), lambda n, rng: [rng.choice((0.0, 1.0, 1e300, 5e-324, float("nan"), float("inf"))) for _ in range(n)]),
+    (
+        pa.float64(),
+        lambda n, rng: [rng.choice((0.0, 1.0, 1e300, 5e-324, float("nan"), float("inf"))) for _ in range(n)],
+    ),
     (pa.bool_(), lambda n, rng: [i % 2 == 0 for i in range(n)]),
     (pa.null(), lambda n, rng: [None] * n),
     (pa.string(), _texts),

@@ -184,7 +184,12 @@ class Logs:
         if mutated:
             path = rng.choice(files)
             path.write_bytes(mutated_text(path.read_bytes(), rng))
-        data = {**raw["data"], "files": str(folder / "raw"), "prepared_dir": str(folder / "prepared"), "source": "files"}
+        data = {
+            **raw["data"],
+            "files": str(folder / "raw"),
+            "prepared_dir": str(folder / "prepared"),
+            "source": "files",
+        }
         names = (*(p.name for p in files), "data.")
         return Case(lambda: run_command("prepare", {**raw, "data": data}, folder), names, ("prepared/*",))
 
@@ -282,7 +287,9 @@ def _override(rng: random.Random) -> str:
     key = rng.choice(["data.split.train", "data.features.places.min_count", "data.labels", "data.format.delimiter",
                       "data.time.format", "data.crosses", "+data.x", "~data.group", "++data.weight", "seed", "data",
                       "data.format.null_values", "hydra.job.name", "hydra.verbose", "data@x", "+a@b.c"])  # fmt: skip
-    value = rng.choice([*(t for t in TEXTS if len(t) < 100 and "/" not in t), word(rng), "${now:%Y}", "${hydra:job.name}"])
+    value = rng.choice(
+        [*(t for t in TEXTS if len(t) < 100 and "/" not in t), word(rng), "${now:%Y}", "${hydra:job.name}"]
+    )
     return rng.choice((f"{key}={value}", f"{key}=[{value}]", f"{key}={{a: {value}}}", key, f"{key}='{value}'"))
 
 
@@ -340,7 +347,14 @@ class Online:
         self._path = folder / "rows.csv"
         self._path.write_bytes(as_csv(visits()))
         self._folder = folder / "run"
-        words = ("model=lr", "optimizer=ftrl", "online.bits=8", "online.min_count=2", "online.filter_bits=8", "resume=true")
+        words = (
+            "model=lr",
+            "optimizer=ftrl",
+            "online.bits=8",
+            "online.min_count=2",
+            "online.filter_bits=8",
+            "resume=true",
+        )
         logged = {"type": "numeric", "columns": ["price", "mark"], "transform": "log1p"}
         features = {k: v for k, v in VISITS["features"].items() if k != "marks"} | {"prices": logged}
         self._config = visits_config("online", *words, files=str(self._path), features=features)
@@ -384,7 +398,9 @@ class TrainedRun:
         (folder / "run/report.json").write_text(json.dumps(report), encoding="utf-8")
         command = rng.choice(sorted(self._commands))
         if mutated:
-            files = [p for p in (folder / "run").rglob("*") if p.is_file() and p.suffix not in (".html", ".log", ".jsonl")]
+            files = [
+                p for p in (folder / "run").rglob("*") if p.is_file() and p.suffix not in (".html", ".log", ".jsonl")
+            ]
             if command == "evaluate":
                 files += [p for p in (folder / "prepared").rglob("*") if p.is_file() and p.suffix != ".lock"]
             mutate_file(rng.choice(sorted(files)), rng, large=False)
