@@ -31,12 +31,13 @@ def _main(argv: list[str]) -> int:
 
     from rectrain.console import complain, open_terminal
     from rectrain.errors import InputError, printable
-    from rectrain.hydra_errors import check_flags
+    from rectrain.hydra_guard import check_words, install
 
     open_terminal()
     try:
         command, overrides = _split(argv)
-        check_flags(_in_one_piece(overrides))
+        install()
+        check_words(_in_one_piece(overrides))
         return _run_hydra(command, overrides, shlex.join(["rectrain", *argv]))
     except KeyboardInterrupt:
         complain("interrupted")

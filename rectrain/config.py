@@ -6,6 +6,7 @@ live in the YAML files, except inside a dataset's format and feature groups, who
 
 import dataclasses
 import math
+import re
 import types
 import typing
 from dataclasses import dataclass, field
@@ -36,7 +37,7 @@ class Range:
 
 def _shown(bound: float) -> str:
     """Large whole numbers digit by digit."""
-    return f"{bound:,.0f}" if 1e6 <= abs(bound) < math.inf else f"{bound:g}"
+    return f"{bound:.0f}" if 1e6 <= abs(bound) < math.inf else f"{bound:g}"
 
 
 MOST = 2**31 - 1  # rows, buckets, lengths: ids are int32
@@ -249,6 +250,11 @@ class DataConfig:
     split: SplitConfig
     sample: SampleConfig | None
 
+    def __post_init__(self):
+        check_is_name(self.name, "data.name")
+        for label in self.labels:
+            check_is_name(label, f"data.labels.{label}")
+
 
 @dataclass(frozen=True)
 class TaskConfig:
@@ -266,6 +272,10 @@ class TasksConfig:
     tasks: dict[str, TaskConfig] | None  # null: one a label of the data set
     only: list[str] | None  # names of those that are learned; null: all
     on_inconsistent: Literal["error", "drop"]  # rows whose label is 1 where the label it is given is 0
+
+    def __post_init__(self):
+        for task in self.tasks or {}:
+            check_is_name(task, f"task.tasks.{task}")
 
 
 @dataclass(frozen=True)
@@ -488,6 +498,15 @@ def parse(kind, value, key: str):
     if dataclasses.is_dataclass(kind):
         return _parse_dataclass(kind, value, key)
     return _parse_plain(kind, value, key)
+
+
+def check_is_name(name, key: str):
+    """Refuses what would not be one part of a path: names of data sets and tasks become parts of names of files."""
+    if not isinstance(name, str) or not re.fullmatch(r"[^/\\\x00-\x1f]{1,100}", name) or name.startswith("."):
+        raise InputError(
+            f"{key}={name!r:.200}: expected a part of a file name, 1 to 100 characters without / and \\, that does not "
+            "start with a point."
+        )
 
 
 def check_keys(value: dict, known, key: str):

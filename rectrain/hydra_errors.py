@@ -4,7 +4,7 @@ import re
 
 import yaml  # comes with OmegaConf
 
-from rectrain.errors import InputError, did_you_mean
+from rectrain.errors import did_you_mean
 
 
 def explain(error: Exception, overrides: list[str]) -> str:
@@ -31,19 +31,6 @@ def explain(error: Exception, overrides: list[str]) -> str:
     if isinstance(error, OmegaConfBaseException):
         return explain_value(error)
     return _plain(text.split("\nSee ")[0])
-
-
-def check_flags(words: list[str]):
-    """Raises InputError where Hydra's own parser would print how it is used and exit."""
-    from hydra._internal.utils import get_args_parser
-
-    parser = get_args_parser()
-
-    def refuse(message: str):
-        raise InputError(f"{message}. Expected key=value, and flags as rectrain --hydra-help lists them.")
-
-    parser.error = refuse  # type: ignore[assignment]
-    parser.parse_args(words)
 
 
 def with_key_added(error: Exception, overrides: list[str]) -> list[str] | None:

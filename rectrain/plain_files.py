@@ -57,6 +57,14 @@ def read_array(path: Path, like: np.ndarray) -> np.ndarray:
     return found
 
 
+def map_array(path: Path) -> np.ndarray:
+    """The array of an .npy file, read as it is touched. Raises OSError, or ValueError where the file holds none."""
+    try:
+        return np.load(path, mmap_mode="r", allow_pickle=False)
+    except _NO_ARRAY as error:
+        raise ValueError(f"{path.name}: {error}") from error
+
+
 def read_arrays(path: Path, like: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The same of the arrays of an .npz file, which are stored as they are: what it takes is what memory holds."""
     try:

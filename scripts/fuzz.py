@@ -192,7 +192,8 @@ def _keep(files: dict[str, bytes], folder: Path, outcome: Outcome):
     for name, data in files.items():
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).write_bytes(data)
-    (folder / "outcome.txt").write_text(f"{outcome.kind}\n{outcome.text}\n", encoding="utf-8")
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "outcome.txt").write_text(f"{outcome.kind}\n{outcome.text}\n", encoding="utf-8", errors="replace")
 
 
 def _peak() -> int:

@@ -31,7 +31,7 @@ ROOMS = [
     {"online"},
     {"export"},
     {"commands"},
-    {"cli", "hydra_errors"},
+    {"cli", "hydra_errors", "hydra_guard"},
 ]
 FILES = sorted(ROOT.rglob("*.py"))
 

@@ -2,7 +2,6 @@
 
 import tempfile
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
@@ -59,11 +58,12 @@ def _write(form: str, found, folder: Path):
 
 
 def _write_embeddings(feature: str, found, run: Path, folder: Path):
+    from rectrain.data.vocab import file_name
     from rectrain.export.embeddings import vectors
     from rectrain.export.saved_model import write_whole_file
 
     table = vectors(_steps(found, f"export.embeddings=[{feature}]").model, found.schema, feature, run)
-    path = folder / "embeddings" / f"{quote(feature, safe='')}.parquet"
+    path = folder / "embeddings" / f"{file_name(feature)}.parquet"
     write_whole_file(path, lambda aside: pq.write_table(table, aside))
     say(f"{path}: {table.num_rows:,} values")
 

@@ -76,7 +76,9 @@ def _check(manifest):
     """That it holds what commands read, each of its type."""
     parse(dict[str, Any], manifest, MANIFEST)
     for name, kind in _READ.items():
-        parse(kind, manifest.get(name), f"{MANIFEST}: {name}")
+        if name not in manifest:
+            raise InputError(f"{MANIFEST}: {name} is missing")
+        parse(kind, manifest[name], f"{MANIFEST}: {name}")
 
 
 def _damaged(folder, why):

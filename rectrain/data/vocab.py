@@ -8,6 +8,7 @@ The classes have `observe(text)` (training rows), `finish(folder)`, `restore(fol
 earlier fit wrote), `num_rows`, `encoding` and `ids(text)`.
 """
 
+import hashlib
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
@@ -18,6 +19,9 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rectrain.errors import InputError
+
+
+_LONGEST_NAME = 200
 
 
 class Vocabulary:
@@ -69,7 +73,7 @@ class Vocabulary:
 
     @property
     def _file(self):
-        return f"vocab/{quote(self._column, safe='')}.parquet"
+        return f"vocab/{file_name(self._column)}.parquet"
 
     @property
     def num_rows(self) -> int:
@@ -132,6 +136,16 @@ class SharedHash:
         """int32 (N,)."""
         buckets = np.uint64(self.num_rows)
         return ((self._fingerprints(text) % buckets + self._shift) % buckets).astype(np.int32)
+
+
+def file_name(column: str) -> str:
+    """What a file about a column is called: no file system takes more than 255 bytes."""
+    name = quote(column, safe="")
+    return (
+        name
+        if len(name) <= _LONGEST_NAME
+        else f"{name[:_LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    )
 
 
 def read_values(path: Path) -> pa.ChunkedArray:

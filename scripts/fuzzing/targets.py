@@ -410,12 +410,12 @@ class TrainedRun:
 
 
 TARGETS = {
-    "rows": (Rows, 26),
-    "parquet": (Parquet, 16),
+    "rows": (Rows, 24),
+    "parquet": (Parquet, 18),
     "logs": (Logs, 3),
     "config": (Config, 30),
     "prepared": (PreparedData, 16),
-    "online": (Online, 5),
+    "online": (Online, 6),
     "overrides": (Overrides, 2),
-    "run": (TrainedRun, 2),
+    "run": (TrainedRun, 1),
 }  # name -> (what makes cases, its share of them)
