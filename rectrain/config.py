@@ -182,6 +182,13 @@ class TimeConfig:
     column: str
     format: str | None  # strptime; null: the column holds numbers
 
+    def __post_init__(self):
+        if self.format is not None and "%Z" in self.format:
+            raise InputError(
+                f"data.time.format={self.format!r}: names of time zones (%Z) do not tell a moment. Write offsets from "
+                "UTC, as in +02:00, and read them with %z; or, of times in UTC, put its name where %Z is."
+            )
+
 
 @dataclass(frozen=True)
 class SplitConfig:
@@ -492,7 +499,7 @@ def parse(kind, value, key: str):
     if origin is list:
         return _parse_list(kind, value, key)
     if origin is tuple:
-        return tuple(_parse_list(list[typing.get_args(kind)[0]], value, key))
+        return tuple(_parse_list(kind, value, key))
     if origin is dict:
         return _parse_dict(kind, value, key)
     if dataclasses.is_dataclass(kind):
@@ -574,7 +581,7 @@ def _parse_choice(choices, value, key):
 def _parse_list(kind, value, key):
     if not isinstance(value, list):
         raise _unexpected(key, value, describe(kind))
-    (item,) = typing.get_args(kind)
+    item = typing.get_args(kind)[0]  # of a tuple ... comes behind
     return [parse(item, v, f"{key}[{i}]") for i, v in enumerate(value)]
 
 

@@ -79,7 +79,7 @@ def check_words(words: list[str]):
     def refuse(message: str):
         raise InputError(f"{message}. Expected key=value, and flags as rectrain --hydra-help lists them.")
 
-    parser.error = refuse
+    parser.error = refuse  # type: ignore[method-assign]
     parser.parse_args(words)
 
 

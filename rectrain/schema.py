@@ -157,7 +157,7 @@ class Schema:
 
 
 _NUMBER = {"column": str}
-_ENCODINGS = {
+_ENCODINGS: dict[str, dict] = {
     "vocabulary": {"column": str, "file": str, "min_count": Count},
     "log_square": {"column": str, "file": str, "min_count": Count},
     "hash": {"column": str, "buckets": Count},

@@ -1,4 +1,4 @@
-"""Configs, data sets, checkpoints and exports are data: a hostile one of each kind runs no code and reads no other file."""
+"""Configs, data sets, checkpoints and exports are data: none runs code, or reads files of other folders."""
 
 import ast
 import json
@@ -50,15 +50,15 @@ TARGETS = {
     "launcher": "hydra: {launcher: {_target_: os.getcwd}}",
     "sweeper": "hydra: {sweeper: {_target_: os.getcwd}}",
     "callback": "hydra: {callbacks: {mine: {_target_: os.mkdir, path: ran}}}",
-    "callback of Hydra's that pickles": "hydra: {callbacks: {c: {_target_: hydra.experimental.callbacks.PickleJobInfoCallback}}}",
+    "one of Hydra's": "hydra: {callbacks: {c: {_target_: hydra.experimental.callbacks.PickleJobInfoCallback}}}",
     "data": "data: {_target_: os.mkdir, path: ran}",
     "list": "data: {crosses: [{_target_: os.mkdir, path: ran}]}",
     "by another key": "mine: {_target_: os.mkdir, path: ran}\nhydra: {callbacks: {c: '${mine}'}}",
     "by another value": "mine: os.getcwd\nhydra: {launcher: {_target_: '${mine}'}}",
     "environment": "hydra: {job: {env_set: {LD_PRELOAD: ./mine.so}}}",
-    "log handler": "hydra: {job_logging: {version: 1, handlers: {h: {class: os.mkdir, path: ran}}, root: {handlers: [h]}}}",
+    "log handler": "hydra: {job_logging: {version: 1, handlers: {h: {class: os.mkdir, path: ran}}}}",
     "log formatter": "hydra: {hydra_logging: {version: 1, formatters: {f: {(): os.mkdir, path: ran}}}}",
-    "log value": "hydra: {job_logging: {version: 1, handlers: {h: {class: logging.StreamHandler, stream: 'ext://os.environ'}}}}",
+    "log value": "hydra: {job_logging: {handlers: {h: {class: logging.StreamHandler, stream: 'ext://os.environ'}}}}",
 }  # fmt: skip
 
 

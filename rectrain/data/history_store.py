@@ -55,8 +55,8 @@ class HistoryStore:
             return HistoryStore(arrays["starts"], arrays["events"], first_moment, *by)
         except (OSError, ValueError, LookupError, TypeError) as error:
             raise InputError(
-                f"{folder} is not a whole history store ({error}). Remove the prepared data set (data.prepared_dir); the "
-                "next run prepares it again."
+                f"{folder} is not a whole history store ({error}). Remove the prepared data set (data.prepared_dir); "
+                "the next run prepares it again."
             ) from error
 
     def positions(self, users: np.ndarray, times: np.ndarray) -> np.ndarray:

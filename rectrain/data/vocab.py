@@ -20,7 +20,6 @@ import pyarrow.parquet as pq
 
 from rectrain.errors import InputError
 
-
 _LONGEST_NAME = 200
 
 

@@ -1,4 +1,4 @@
-"""What is fuzzed: each target makes valid input once, and of a random number a mutated copy and the command that reads it."""
+"""What is fuzzed: each target makes valid input once, and then mutated copies with the command that reads them."""
 
 import contextlib
 import csv
