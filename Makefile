@@ -5,9 +5,12 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SCRATCH ?= build/peers
 ROUNDS ?= 3
+CASES ?= 50000
+SEED ?= 1
+AUDIT ?= build/audit
 
 .DEFAULT_GOAL := help
-.PHONY: help install run test test-slow check regression bench bench-criteo clean
+.PHONY: help install run test test-slow check fuzz audit regression bench bench-criteo clean
 
 help:  ## Show this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -32,6 +35,17 @@ check: $(INSTALLED)  ## Lint, format, types, then the fast tests
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest
+
+fuzz: $(INSTALLED)  ## Feed commands CASES=50000 mutated inputs, about half an hour; SEED=1
+	$(BIN)/python scripts/fuzz.py --cases $(CASES) --seed $(SEED)
+
+# A package that is not found and a service that does not answer are failures too (--strict), and so is an empty list.
+audit: $(INSTALLED)  ## Look up the installed packages among known vulnerabilities (needs the network)
+	mkdir -p $(AUDIT)
+	$(BIN)/python -m pip freeze --exclude-editable > $(AUDIT)/packages.txt
+	test -s $(AUDIT)/packages.txt
+	test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/python -m pip install --quiet pip-audit; }
+	$(AUDIT)/bin/pip-audit --strict --disable-pip --no-deps --progress-spinner off --requirement $(AUDIT)/packages.txt
 
 regression: $(INSTALLED)  ## Train every tiny experiment and hold its AUC to its band
 	$(BIN)/python scripts/regression.py

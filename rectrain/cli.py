@@ -34,23 +34,26 @@ def _main(argv: list[str]) -> int:
     from omegaconf.errors import OmegaConfBaseException
 
     from rectrain.console import complain, open_terminal
-    from rectrain.errors import InputError
+    from rectrain.errors import InputError, printable
+    from rectrain.hydra_guard import check_words, install
 
     open_terminal()
     try:
         command, overrides = _split(argv)
+        install()
+        check_words(_in_one_piece(overrides))
         return _run(command, overrides, shlex.join(["rectrain", *argv]))
     except KeyboardInterrupt as stop:
         complain("\n".join([str(stop) or "interrupted", *getattr(stop, "__notes__", [])]))
         return getattr(stop, "exit_code", 130)
     except InputError as error:
-        complain(str(error))
+        complain(printable(str(error)))
     except (HydraException, OmegaConfBaseException, yaml.YAMLError, UnicodeDecodeError) as error:
         from rectrain.hydra_errors import explain
 
-        complain(explain(error, overrides))
+        complain(printable(explain(error, overrides)))
     except OSError as error:  # Hydra makes the run directory
-        complain(_cannot_write(error, "the run directory"))
+        complain(printable(_cannot_write(error, "the run directory")))
     return 2
 
 
@@ -97,7 +100,7 @@ def _run_hydra(command: str, config_name: str, overrides: list[str], typed: str)
     from rectrain.hydra_errors import with_key_added
 
     codes: list[int] = []
-    sys.argv = [sys.argv[0], *sorted(overrides, key=_is_flag)]  # argparse wants the overrides in one piece
+    sys.argv = [sys.argv[0], *_in_one_piece(overrides)]
     try:
         hydra.main(version_base="1.3", config_path="pkg://rectrain.configs", config_name=config_name)(
             lambda config: codes.append(_run_job(command, config, typed))
@@ -110,9 +113,9 @@ def _run_hydra(command: str, config_name: str, overrides: list[str], typed: str)
     return next((code for code in codes if code), 0)
 
 
-def _is_flag(word: str) -> bool:
-    """A flag of Hydra's or its value, not an override."""
-    return word.startswith("-") or not ("=" in word or word.startswith("~"))
+def _in_one_piece(words: list[str]) -> list[str]:
+    """The overrides before the flags of Hydra's and their values, as argparse wants them."""
+    return sorted(words, key=lambda word: word.startswith("-") or not ("=" in word or word.startswith("~")))
 
 
 def _run_job(command: str, config, typed: str) -> int:
@@ -122,7 +125,7 @@ def _run_job(command: str, config, typed: str) -> int:
     from omegaconf import OmegaConf
 
     from rectrain.console import complain
-    from rectrain.errors import StoppedError
+    from rectrain.errors import StoppedError, printable
     from rectrain.run_dir import RunDir
 
     run_dir = RunDir(Path(HydraConfig.get().runtime.output_dir))
@@ -137,7 +140,7 @@ def _run_job(command: str, config, typed: str) -> int:
         raise
     except Exception as error:
         code, text = _explain(error, run_dir)
-        complain(text)
+        complain(printable(text) if code == 2 else text)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
             run_dir.report_failure(text)
         return code

@@ -6,6 +6,7 @@ live in the YAML files, except inside a dataset's format and feature groups, who
 
 import dataclasses
 import math
+import re
 import types
 import typing
 from dataclasses import dataclass, field
@@ -29,12 +30,20 @@ class Range:
         return above and below
 
     def __str__(self):
-        left = f"{'(' if self.open_low or self.low == -math.inf else '['}{self.low:g}"
-        right = f"{self.high:g}{')' if self.open_high or self.high == math.inf else ']'}"
+        left = f"{'(' if self.open_low or self.low == -math.inf else '['}{_shown(self.low)}"
+        right = f"{_shown(self.high)}{')' if self.open_high or self.high == math.inf else ']'}"
         return f"{left}, {right}"
 
 
-Count = Annotated[int, Range(1)]
+def _shown(bound: float) -> str:
+    """Large whole numbers digit by digit."""
+    return f"{bound:.0f}" if 1e6 <= abs(bound) < math.inf else f"{bound:g}"
+
+
+MOST = 2**31 - 1  # rows, buckets, lengths: ids are int32
+Count = Annotated[int, Range(1, MOST)]
+NotNegativeCount = Annotated[int, Range(0, MOST)]
+NumRows = Annotated[int, Range(0, 2**63 - 1)]  # of files and streams
 NotNegative = Annotated[float, Range(0)]
 Positive = Annotated[float, Range(0, open_low=True)]
 Fraction = Annotated[float, Range(0, 1)]
@@ -59,7 +68,7 @@ class NumericConfig:
     type: Literal["numeric"] = "numeric"
     transform: Literal["none", "log1p", "standardize", "minmax", "log_square", "quantile"] = "none"
     min_count: Count | None = None  # log_square only; null: 1
-    buckets: Annotated[int, Range(2)] | None = None  # quantile only
+    buckets: Annotated[int, Range(2, 1_000_000)] | None = None  # quantile only
 
 
 @dataclass(frozen=True)
@@ -153,7 +162,7 @@ class NegativesConfig:
     columns: list[str]  # features of the item, its key first: what a negative has of its own
     per_positive: Count = 1
     power: NotNegative = 0.0  # P(item) ~ its count in the training split ** power; 0: all items alike
-    seed: Annotated[int, Range(0)] = 0
+    seed: Annotated[int, Range(0, 2**63 - 1)] = 0
 
 
 @dataclass(frozen=True)
@@ -173,6 +182,13 @@ class TimeConfig:
     column: str
     format: str | None  # strptime; null: the column holds numbers
 
+    def __post_init__(self):
+        if self.format is not None and "%Z" in self.format:
+            raise InputError(
+                f"data.time.format={self.format!r}: names of time zones (%Z) do not tell a moment. Write offsets from "
+                "UTC, as in +02:00, and read them with %z; or, of times in UTC, put its name where %Z is."
+            )
+
 
 @dataclass(frozen=True)
 class SplitConfig:
@@ -182,7 +198,7 @@ class SplitConfig:
     train: Fraction
     valid: Fraction
     test: Fraction
-    seed: Annotated[int, Range(0)]  # random
+    seed: Annotated[int, Range(0, 2**63 - 1)]  # random
     column: str | None  # hash: rows of equal value stay together; last: whose last rows are meant
     valid_from: str | float | None  # time: first moment of valid and test, as written in the column; null: by fractions
     test_from: str | float | None
@@ -236,10 +252,15 @@ class DataConfig:
     cross_buckets: Count
     history: HistoryConfig | None
     negatives: NegativesConfig | None
-    max_bad_rows: Annotated[int, Range(0)]  # rectrain online: rows that do not parse and are skipped; one more stops it
+    max_bad_rows: NotNegativeCount  # rectrain online: rows that do not parse and are skipped; one more stops it
     drop_inconsistent: list[list[str]]  # [[click, conversion]]: rows with a conversion and no click are left out
     split: SplitConfig
     sample: SampleConfig | None
+
+    def __post_init__(self):
+        check_is_name(self.name, "data.name")
+        for label in self.labels:
+            check_is_name(label, f"data.labels.{label}")
 
 
 @dataclass(frozen=True)
@@ -259,12 +280,16 @@ class TasksConfig:
     only: list[str] | None  # names of those that are learned; null: all
     on_inconsistent: Literal["error", "drop"]  # rows whose label is 1 where the label it is given is 0
 
+    def __post_init__(self):
+        for task in self.tasks or {}:
+            check_is_name(task, f"task.tasks.{task}")
+
 
 @dataclass(frozen=True)
 class ScheduleConfig:
     """Learning rate over the steps of the run; the optimizer's own rate is the top."""
 
-    warmup_steps: Annotated[int, Range(0)]
+    warmup_steps: NotNegativeCount
     decay: Literal["constant", "linear", "cosine", "inverse_sqrt"]
     final_fraction: Fraction  # of the rate, reached at the last step (linear, cosine)
     plateau_factor: Annotated[float, Range(0, 1, open_low=True)] | None  # null: never cut
@@ -342,8 +367,8 @@ class StepBenchConfig:
 
     vocabulary: Count
     categorical: Count
-    numeric: Annotated[int, Range(0)]
-    history_length: Annotated[int, Range(0)]
+    numeric: NotNegativeCount
+    history_length: NotNegativeCount
     labels: Count
     batch_size: Count
     steps: Count
@@ -405,7 +430,7 @@ class OnlineConfig:
 @dataclass(frozen=True)
 class EvaluateSection:
     by: list[str]
-    importance: Annotated[int, Range(0)]
+    importance: NotNegativeCount
 
 
 @dataclass(frozen=True)
@@ -414,7 +439,7 @@ class EvaluateConfig:
     input: str | list[str] | None
     split: Literal["train", "valid", "test"]
     checkpoint: str | int | list[str | int]
-    explain: Annotated[int, Range(0)]
+    explain: NotNegativeCount
     output: str | None
     evaluate: EvaluateSection
 
@@ -422,7 +447,7 @@ class EvaluateConfig:
 @dataclass(frozen=True)
 class PredictSection:
     keep: list[str]
-    explain: Annotated[int, Range(0)]
+    explain: NotNegativeCount
 
 
 @dataclass(frozen=True)
@@ -477,11 +502,22 @@ def parse(kind, value, key: str):
         return _parse_choice(typing.get_args(kind), value, key)
     if origin is list:
         return _parse_list(kind, value, key)
+    if origin is tuple:
+        return tuple(_parse_list(kind, value, key))
     if origin is dict:
         return _parse_dict(kind, value, key)
     if dataclasses.is_dataclass(kind):
         return _parse_dataclass(kind, value, key)
     return _parse_plain(kind, value, key)
+
+
+def check_is_name(name, key: str):
+    """Refuses what would not be one part of a path: names of data sets and tasks become parts of names of files."""
+    if not isinstance(name, str) or not re.fullmatch(r"[^/\\\x00-\x1f]{1,100}", name) or name.startswith("."):
+        raise InputError(
+            f"{key}={name!r:.200}: expected a part of a file name, 1 to 100 characters without / and \\, that does not "
+            "start with a point."
+        )
 
 
 def check_keys(value: dict, known, key: str):
@@ -549,7 +585,7 @@ def _parse_choice(choices, value, key):
 def _parse_list(kind, value, key):
     if not isinstance(value, list):
         raise _unexpected(key, value, describe(kind))
-    (item,) = typing.get_args(kind)
+    item = typing.get_args(kind)[0]  # of a tuple ... comes behind
     return [parse(item, v, f"{key}[{i}]") for i, v in enumerate(value)]
 
 
@@ -586,9 +622,9 @@ def describe(kind) -> str:
         return f"one of {', '.join(map(str, args))}"
     if origin in (typing.Union, types.UnionType):
         return " or ".join(describe(a) for a in args)
-    if origin is list:
+    if origin in (list, tuple):
         return f"a list of {describe(args[0])}"
-    if origin is dict or dataclasses.is_dataclass(kind):
+    if dict in (origin, kind) or dataclasses.is_dataclass(kind):
         return "a section of keys"
     names = {int: "an integer", float: "a number", bool: "true or false", str: "text", type(None): "null"}
     return names[kind]

@@ -51,6 +51,11 @@ def did_you_mean(received: str, known) -> str:
     return f" Known: {', '.join(known)}." if known else ""
 
 
+def printable(text: str) -> str:
+    """Text of any origin in one line, which cannot steer a terminal: signs that do not show become escapes."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+
+
 def first_line(error: Exception) -> str:
     """What an exception says, without TensorFlow's names of nodes and operations; ends with a point."""
     text = re.sub(r"\{\{.*?\}\} | \[Op:.*?\].*", "", str(error).splitlines()[0])

@@ -4,6 +4,7 @@ The source is parsed, not imported, so that a wrong knob is refused before Tenso
 """
 
 import ast
+import functools
 import importlib
 from pathlib import Path
 
@@ -58,6 +59,7 @@ def keyword_types(room: str, name: str) -> dict[str, type]:
     return {a.arg: _type(a.annotation) for a in function.args.kwonlyargs}
 
 
+@functools.cache  # a sweep asks the same of each job
 def _find(path: Path, function: str) -> ast.FunctionDef | None:
     tree = ast.parse(path.read_text(encoding="utf-8"))
     return next((n for n in tree.body if isinstance(n, ast.FunctionDef) and n.name == function), None)

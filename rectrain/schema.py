@@ -21,8 +21,13 @@ rows. Hand-made crosses come last, so that the tables of models that do not use 
 
 import dataclasses
 import json
+import re
 from dataclasses import dataclass
 from pathlib import Path
+
+from rectrain.config import Count, NotNegativeCount, parse
+from rectrain.errors import InputError
+from rectrain.plain_files import read_json
 
 HISTORY = "history"
 
@@ -30,14 +35,16 @@ HISTORY = "history"
 # first of these takes all shorter times, the last one all longer ones.
 NUM_GAPS = 35
 
+_FILE = re.compile(r"vocab/[^/\\]*\.parquet")  # so that no schema reads files of other folders
+
 
 @dataclass(frozen=True)
 class Categorical:
     """One value a row, already a table row. `encoding` says how raw text becomes one."""
 
     name: str
-    num_rows: int  # ids 0 .. num_rows - 1; 0 = missing
-    offset: int
+    num_rows: Count  # ids 0 .. num_rows - 1; 0 = missing
+    offset: NotNegativeCount
     encoding: dict
 
 
@@ -52,9 +59,9 @@ class MultiValued:
     """Several values a row without order; padded to max_length."""
 
     name: str
-    num_rows: int
-    offset: int
-    max_length: int
+    num_rows: Count
+    offset: NotNegativeCount
+    max_length: Count
     encoding: dict
 
 
@@ -64,8 +71,8 @@ class Step:
 
     name: str
     feature: str | None  # the categorical feature it is compared with, whose rows it shares; None: rows of its own
-    num_rows: int
-    offset: int
+    num_rows: Count
+    offset: NotNegativeCount
     encoding: dict = dataclasses.field(default_factory=dict)  # of rows of its own
 
 
@@ -79,7 +86,7 @@ class History:
 
     name: str
     role: str
-    max_length: int
+    max_length: Count
     steps: tuple[Step, ...]  # the item first; those that share a feature's rows before the others (gap, action)
     from_log: bool = True  # read from the history store; False: list columns of the row
 
@@ -122,21 +129,8 @@ class Schema:
 
     @staticmethod
     def from_json(text: str) -> "Schema":
-        raw = json.loads(text)
-        return Schema(
-            name=raw["name"],
-            categorical=tuple(Categorical(**f) for f in raw["categorical"]),
-            numeric=tuple(Numeric(**f) for f in raw["numeric"]),
-            multi_valued=tuple(MultiValued(**f) for f in raw["multi_valued"]),
-            crosses=tuple(Categorical(**f) for f in raw["crosses"]),
-            labels=tuple(raw["labels"]),
-            histories=tuple(
-                History(**{**history, "steps": tuple(Step(**step) for step in history["steps"])})
-                for history in raw["histories"]
-            ),
-            hits_by=raw["hits_by"],
-            number_labels=tuple(raw["number_labels"]),
-        )
+        """Raises ValueError where the text does not hold a schema."""
+        return _checked(json.loads(text))
 
     def with_lengths(self, lengths: dict[str, int | None]) -> "Schema":
         """The same with other lengths of the histories from the log, by role; None: without that one.
@@ -158,4 +152,46 @@ class Schema:
 
     @staticmethod
     def read(path: Path) -> "Schema":
-        return Schema.from_json(path.read_text(encoding="utf-8"))
+        """Raises OSError, or ValueError where the file does not hold a schema."""
+        return _checked(read_json(path))
+
+
+_NUMBER = {"column": str}
+_ENCODINGS: dict[str, dict] = {
+    "vocabulary": {"column": str, "file": str, "min_count": Count},
+    "log_square": {"column": str, "file": str, "min_count": Count},
+    "hash": {"column": str, "buckets": Count},
+    "shared_hash": {"column": str, "buckets": Count, "shift": NotNegativeCount},
+    "cross": {"columns": list[str], "buckets": Count},
+    "quantile": {"column": str, "edges": list[float]},
+    "gap": {},
+    "none": _NUMBER,
+    "log1p": _NUMBER,
+    "standardize": {**_NUMBER, "mean": float, "sd": float},
+    "minmax": {**_NUMBER, "min": float, "max": float},
+}  # type -> what it says besides; of a multi-valued feature the separator too
+
+
+def _checked(raw) -> Schema:
+    """Raises InputError, which names the value, where a file of ours was changed."""
+    schema = parse(Schema, raw, "")
+    for kind in ("categorical", "numeric", "multi_valued", "crosses"):
+        for i, feature in enumerate(getattr(schema, kind)):
+            _check_encoding(feature.encoding, f"{kind}[{i}].encoding")
+    for history in schema.histories:
+        for step in history.steps:
+            if step.feature is None:
+                _check_encoding(step.encoding, f"histories.{history.name}.{step.name}.encoding")
+    return schema
+
+
+def _check_encoding(encoding: dict, key: str):
+    if not encoding:  # a schema made by hand
+        return
+    kind = encoding.get("type")
+    if not isinstance(kind, str) or kind not in _ENCODINGS:
+        raise InputError(f"{key}.type={kind!r}: expected one of {', '.join(_ENCODINGS)}.")
+    for name, expected in _ENCODINGS[kind].items():
+        parse(expected, encoding.get(name), f"{key}.{name}")
+    if "file" in encoding and not _FILE.fullmatch(encoding["file"]):
+        raise InputError(f"{key}.file={encoding['file']!r}: expected a file of the folder vocab, as vocab/C1.parquet.")

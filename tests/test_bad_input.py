@@ -385,7 +385,7 @@ def test_a_disk_that_is_full_at_the_report(run, tmp_path):
     full_file(tmp_path / "run/.report.html.part")
     assert_one_message(*run(), f"cannot write {tmp_path}/run: the disk is full", "Make room")
     left = {p.name for p in (tmp_path / "run").iterdir()}
-    assert left == {"config.yaml", "schema.json", "checkpoints", "metrics.jsonl", "tensorboard", "train.log"}
+    assert left == {"config.yaml", "schema.json", "vocab", "checkpoints", "metrics.jsonl", "tensorboard", "train.log"}
 
 
 def test_a_disk_that_is_full_at_the_metrics(run, tmp_path):

@@ -17,7 +17,7 @@ import pytest
         (["+model.num_cros=2"], "model.num_cros: no such key. Did you mean 'num_crosses'?"),
         (["+trainer.foo=2"], "trainer.foo: no such key."),
         (["trainer.batch_size=many"], "trainer.batch_size='many': expected an integer."),
-        (["trainer.batch_size=0"], "trainer.batch_size=0: expected int in [1, inf)."),
+        (["trainer.batch_size=0"], "trainer.batch_size=0: expected int in [1, 2147483647]."),
         (["model.embedding_dim=wide"], "model.embedding_dim='wide': expected an integer."),
         (["~model.dropout"], "model.dropout: missing; dcn expects a number."),
         (["optimizer=wide_ftrl", "optimizer.wide.alpha=x"], "optimizer.wide.alpha='x': expected a number."),

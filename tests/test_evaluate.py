@@ -67,7 +67,7 @@ def test_prepared_data_that_are_gone_are_prepared_again(rectrain, run, tmp_path)
         (["run=RUN", "split=tset"], "split=tset: expected one of train, valid, test"),
         (["run=RUN", "output=nowhere/found.json"], "output=nowhere/found.json: expected a file that ends with .json"),
         (["run=RUN", "output=found.txt"], "output=found.txt: expected a file that ends with .json"),
-        (["run=RUN", "explain=-1"], "explain=-1: expected int in [0, inf)"),
+        (["run=RUN", "explain=-1"], "explain=-1: expected int in [0, 2147483647]"),
         (["run=RUN", "explain=2"], "explain: model=dcn does not weigh the steps of a history"),
         (["run=RUN", "model=dcn"], "model"),
     ],

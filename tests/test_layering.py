@@ -22,6 +22,7 @@ ROOMS = [
         "memory",
         "signals",
         "same_config",
+        "plain_files",
     },
     {"data", "layers", "optimizers"},
     {"features"},
@@ -32,7 +33,7 @@ ROOMS = [
     {"online"},
     {"export"},
     {"commands"},
-    {"cli", "hydra_errors", "rerun"},
+    {"cli", "hydra_errors", "hydra_guard", "rerun"},
 ]
 FILES = sorted(ROOT.rglob("*.py"))
 

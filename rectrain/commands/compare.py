@@ -1,6 +1,5 @@
 """rectrain compare: what the tests of several runs say, side by side."""
 
-import json
 from pathlib import Path
 
 from rectrain.config import CompareConfig
@@ -9,6 +8,7 @@ from rectrain.errors import GateError, InputError
 from rectrain.outputs.comparison import comparison
 from rectrain.outputs.summary import Page
 from rectrain.outputs.verdict import verdict_lines
+from rectrain.plain_files import read_json
 from rectrain.run_dir import RunDir
 from rectrain.sections import compare_config
 
@@ -94,6 +94,6 @@ def _runs_in(folder: Path) -> list[Path]:
 
 def _report(folder: Path) -> dict:
     try:
-        return json.loads(RunDir(folder).report.read_text(encoding="utf-8"))
+        return read_json(RunDir(folder).report)
     except ValueError as error:
         raise InputError(f"runs: {RunDir(folder).report} is not whole ({error}). Run it again.") from error

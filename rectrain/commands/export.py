@@ -2,16 +2,15 @@
 
 import tempfile
 from pathlib import Path
-from urllib.parse import quote
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import yaml
 
 from rectrain.config import ExportConfig, OnlineConfig
 from rectrain.console import import_tensorflow, say
 from rectrain.errors import InputError
+from rectrain.plain_files import read_yaml
 from rectrain.run_dir import RunDir
 from rectrain.sections import export_config, online_config
 
@@ -59,11 +58,12 @@ def _write(form: str, found, folder: Path):
 
 
 def _write_embeddings(feature: str, found, run: Path, folder: Path):
+    from rectrain.data.vocab import file_name
     from rectrain.export.embeddings import vectors
     from rectrain.export.saved_model import write_whole_file
 
     table = vectors(_steps(found, f"export.embeddings=[{feature}]").model, found.schema, feature, run)
-    path = folder / "embeddings" / f"{quote(feature, safe='')}.parquet"
+    path = folder / "embeddings" / f"{file_name(feature)}.parquet"
     write_whole_file(path, lambda aside: pq.write_table(table, aside))
     say(f"{path}: {table.num_rows:,} values")
 
@@ -78,8 +78,8 @@ def _online(run_dir: RunDir, config: ExportConfig) -> OnlineConfig | None:
     """The config of a run of rectrain online; None where it is one of rectrain train."""
     run_dir.check_is_run()
     try:
-        raw = yaml.safe_load(run_dir.config.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raw = read_yaml(run_dir.config)
+    except (OSError, ValueError) as error:
         raise InputError(f"{run_dir.config} is damaged ({error}); expected the config of a run.") from error
     if not isinstance(raw, dict) or "online" not in raw:
         if config.files is not None:

@@ -7,6 +7,7 @@ of the next epoch too, is made ready while the device works on the present one. 
 epoch).
 """
 
+import contextlib
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from rectrain.data.shards import to_matrix
+from rectrain.errors import InputError
 from rectrain.memory import keep_freed_memory
 from rectrain.schema import Schema
 
@@ -49,11 +51,24 @@ class Shuffle:
     num_epochs: int = 1
 
 
+@contextlib.contextmanager
+def whole(path: Path) -> Iterator[None]:
+    """Turns what is wrong with a file of prepared data into an InputError."""
+    try:
+        yield
+    except (OSError, LookupError, ValueError, pa.ArrowException) as error:
+        raise InputError(
+            f"{path} is damaged ({' '.join(str(error).split())}). Remove the folder of this prepared data set "
+            "(data.prepared_dir); the next run prepares it again."
+        ) from error
+
+
 def row_groups(shards: list[Path]) -> list[RowGroup]:
     """All row groups of the shards, in file order."""
     groups = []
     for path in shards:
-        metadata = pq.ParquetFile(path).metadata
+        with whole(path):
+            metadata = pq.ParquetFile(path).metadata
         groups += [RowGroup(path, i, metadata.row_group(i).num_rows) for i in range(metadata.num_row_groups)]
     return groups
 
@@ -197,7 +212,8 @@ def _skip_batches(windows: Iterator[Rows], num_batches: int, batch_size: int) ->
 
 def read_rows(schema: Schema, group: RowGroup) -> Rows:
     """One row group as packed columns."""
-    return _packed(schema, pq.ParquetFile(group.path).read_row_group(group.index))
+    with whole(group.path):
+        return _packed(schema, pq.ParquetFile(group.path).read_row_group(group.index))
 
 
 def _empty_rows(schema: Schema, groups: list[RowGroup]) -> Rows:

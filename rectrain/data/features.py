@@ -7,6 +7,7 @@ found), `encoding` (all that an exported graph needs) and the values of a block.
 Letters: N rows of a block, M values of a multi-valued column in all rows together.
 """
 
+import math
 from pathlib import Path
 
 import numpy as np
@@ -152,7 +153,13 @@ class Number:
 
     def finish(self, folder: Path):
         _check_has_values(self._fit, self.want)
-        self.encoding |= self._fit.parameters()
+        parameters = self._fit.parameters()
+        if not all(math.isfinite(number) for number in parameters.values()):
+            raise InputError(
+                f"{self.want.key}: the numbers of column {self.name!r} are too large for transform="
+                f"{self.encoding['type']}, whose parameters would be infinite. Mend the file, or set transform=log1p."
+            )
+        self.encoding |= parameters
 
     def restore(self, encoding: dict, folder: Path):
         self.encoding = encoding
@@ -269,7 +276,8 @@ def _split(cells: pa.Array, separator: str) -> tuple[pa.Array, np.ndarray]:
     """All values of all cells, string (M,), and the row of each, int (M,); a blank cell has none."""
     if pa.types.is_string(cells.type):
         cells = pc.split_pattern(blank_as_null(cells), separator)
-    return pc.list_flatten(cells), pc.list_parent_indices(cells).to_numpy(zero_copy_only=False)
+    lengths = pc.fill_null(pc.list_value_length(cells), 0).to_numpy(zero_copy_only=False)
+    return pc.list_flatten(cells), np.repeat(np.arange(len(cells)), lengths)  # values below a null are none
 
 
 def _text_encoder(column: str, key: str, config: CategoricalConfig | MultiValuedConfig) -> TextEncoder:

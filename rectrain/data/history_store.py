@@ -25,7 +25,10 @@ from pathlib import Path
 
 import numpy as np
 
+from rectrain.config import parse
 from rectrain.data.compiled import compiled
+from rectrain.errors import InputError
+from rectrain.plain_files import map_array, read_json
 
 FOLDER = "history"
 _CHUNK_EVENTS = 4_000_000  # sorted at a time
@@ -44,10 +47,17 @@ class HistoryStore:
 
     @staticmethod
     def open(folder: Path) -> "HistoryStore":
-        told = json.loads((folder / "store.json").read_text(encoding="utf-8"))
-        arrays = {path.stem: np.load(path, mmap_mode="r") for path in folder.glob("*.npy")}
-        by = (arrays.get(name) for name in ("by", "by_position", "by_starts"))
-        return HistoryStore(arrays["starts"], arrays["events"], told["first_moment"], *by)
+        """Raises InputError where a file is missing or damaged."""
+        try:
+            first_moment = parse(float, read_json(folder / "store.json")["first_moment"], "first_moment")
+            arrays = {path.stem: map_array(path) for path in folder.glob("*.npy")}
+            by = (arrays.get(name) for name in ("by", "by_position", "by_starts"))
+            return HistoryStore(arrays["starts"], arrays["events"], first_moment, *by)
+        except (OSError, ValueError, LookupError, TypeError) as error:
+            raise InputError(
+                f"{folder} is not a whole history store ({error}). Remove the prepared data set (data.prepared_dir); "
+                "the next run prepares it again."
+            ) from error
 
     def positions(self, users: np.ndarray, times: np.ndarray) -> np.ndarray:
         """int32 (N,): how many events of a user lie strictly before a moment; 0 for the unknown user -1.

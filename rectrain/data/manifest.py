@@ -15,14 +15,25 @@ import json
 import platform
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, Literal
 
-from rectrain.config import DataConfig, HistoryConfig
+from rectrain.config import DataConfig, HistoryConfig, NumRows, parse
+from rectrain.data.sample import SampleInfo
 from rectrain.errors import InputError
+from rectrain.plain_files import read_json
 from rectrain.schema import Schema
 
 FORMAT_VERSION = 4  # raise it when the same key would give other bytes
 MANIFEST = "manifest.json"
 SCHEMA = "schema.json"
+_READ = {
+    "source": Literal["files", "sample"],
+    "rows": dict[str, NumRows],
+    "positives": dict[str, dict[str, NumRows]],
+    "prepared_bytes": NumRows,
+    "sample": SampleInfo | None,
+    "key": dict,
+}
 _LENGTHS = ("max_length", "long_length", "hits_length")  # of data.history
 
 
@@ -38,7 +49,8 @@ class Prepared:
     def load(folder: Path) -> "Prepared":
         """Raises InputError where the folder is not a whole prepared dataset."""
         try:
-            manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+            manifest = read_json(folder / MANIFEST)
+            _check(manifest)
             prepared = Prepared(folder, Schema.read(folder / SCHEMA), manifest)
         except (OSError, ValueError) as error:
             raise _damaged(folder, str(error)) from error
@@ -58,6 +70,15 @@ class Prepared:
 
     def rows(self, split: str) -> int:
         return self.manifest["rows"].get(split, 0)
+
+
+def _check(manifest):
+    """That it holds what commands read, each of its type."""
+    parse(dict[str, Any], manifest, MANIFEST)
+    for name, kind in _READ.items():
+        if name not in manifest:
+            raise InputError(f"{MANIFEST}: {name} is missing")
+        parse(kind, manifest[name], f"{MANIFEST}: {name}")
 
 
 def _damaged(folder, why):

@@ -1,6 +1,7 @@
 """What a row carries besides features: labels, weight, group and time, each checked."""
 
 from collections.abc import Mapping
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
     from rectrain.data.later import LaterEvents
 
 GROUP_RANGE = 2**62
+# Month and day of what Arrow makes of a day that its month does not have; offsets from UTC move them by one.
+_AFTER_SHORT_MONTHS = [228, 229, 301, 302, 303, 304, 430, 501, 502, 630, 701, 702, 930, 1001, 1002, 1130, 1201, 1202]
 
 
 Later = Mapping[str, "LaterEvents"]  # of the labels with `later`
@@ -64,7 +67,8 @@ def _label(block: Block, label: str | LabelConfig | None, key: str, later: "Late
 
 def _zero_or_one(block, column, key):
     values = numbers(block, column, key).fill_null(-1).to_numpy(zero_copy_only=False)
-    _refuse(block, (values != 0) & (values != 1), column, key, "a label, 0 or 1")
+    instead = f"{key} to {{column: {column}, at_least: 1}}, which is 1 from 1 on"
+    _refuse(block, (values != 0) & (values != 1), column, instead, "a label, 0 or 1")
     return values
 
 
@@ -104,7 +108,26 @@ def parse_times(array: pa.Array, time_format: str) -> pa.Array:
         moments = pc.strptime(array, format=time_format, unit="s", error_is_null=True)
     except pa.ArrowException as error:
         raise InputError(f"data.time.format={time_format!r}: not a strptime format ({error}).") from None
+    moments = _without_impossible_days(moments, array, time_format)
     return pc.cast(pc.cast(moments, pa.int64()), pa.float64())
+
+
+def _without_impossible_days(moments: pa.Array, array: pa.Array, time_format: str) -> pa.Array:
+    """Null for 30 February and the like, which Arrow takes for a day of the month after it."""
+    if "%d" not in time_format:
+        return moments
+    days = pc.add(pc.multiply(pc.month(moments), 100), pc.day(moments))
+    near = pc.fill_null(pc.is_in(days, pa.array(_AFTER_SHORT_MONTHS, days.type)), False)
+    wrong = [text for text in array.filter(near).unique().to_pylist() if _is_impossible_day(text, time_format)]
+    return pc.if_else(pc.is_in(array, pa.array(wrong, array.type)), pa.scalar(None, moments.type), moments)
+
+
+def _is_impossible_day(text: str, time_format: str) -> bool:
+    try:
+        datetime.strptime(text, time_format)
+    except ValueError as error:
+        return "day is out of range" in str(error)
+    return False
 
 
 def parse_moment(written: str | float, time: TimeConfig, key: str) -> float:

@@ -4,8 +4,8 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-import pyarrow.parquet as pq
 
+from rectrain.data.vocab import read_values
 from rectrain.schema import Schema
 
 MISSING, UNKNOWN = "(missing)", "(not in the vocabulary)"
@@ -41,7 +41,7 @@ class Texts:
         return UNKNOWN if number == 1 else self._values(encoding["file"])[number - 2].as_py()
 
     def _read(self, file: str):
-        return pq.read_table(self._folder / file, columns=["value"])["value"]
+        return read_values(self._folder / file)
 
 
 def gap_text(bucket: int) -> str:

@@ -8,6 +8,7 @@ The classes have `observe(text)` (training rows), `finish(folder)`, `restore(fol
 earlier fit wrote), `num_rows`, `encoding` and `ids(text)`.
 """
 
+import hashlib
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
@@ -18,6 +19,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from rectrain.errors import InputError
+
+_LONGEST_NAME = 200
 
 
 class Vocabulary:
@@ -53,9 +56,9 @@ class Vocabulary:
         pq.write_table(table.select(["value", "count"]), folder / self._file)
 
     def restore(self, folder: Path):
-        """Raises OSError or pa.ArrowInvalid where the file is missing or damaged."""
-        for chunk in pq.read_table(folder / self._file, columns=["value"])["value"].chunks:
-            self._table.add(chunk.cast(pa.string()))
+        """Raises InputError where the file is missing or damaged."""
+        for chunk in read_values(folder / self._file).chunks:
+            self._table.add(chunk)
         self._num_kept = self._table.num_values
         self._ids = np.concatenate([np.arange(2, 2 + self._num_kept), [1, 0]]).astype(np.int32)
 
@@ -69,7 +72,7 @@ class Vocabulary:
 
     @property
     def _file(self):
-        return f"vocab/{quote(self._column, safe='')}.parquet"
+        return f"vocab/{file_name(self._column)}.parquet"
 
     @property
     def num_rows(self) -> int:
@@ -132,6 +135,34 @@ class SharedHash:
         """int32 (N,)."""
         buckets = np.uint64(self.num_rows)
         return ((self._fingerprints(text) % buckets + self._shift) % buckets).astype(np.int32)
+
+
+def file_name(column: str) -> str:
+    """What a file about a column is called: no file system takes more than 255 bytes."""
+    name = quote(column, safe="")
+    return (
+        name
+        if len(name) <= _LONGEST_NAME
+        else f"{name[:_LONGEST_NAME]}-{hashlib.sha256(name.encode()).hexdigest()[:16]}"
+    )
+
+
+def read_values(path: Path) -> pa.ChunkedArray:
+    """string (V,), the values of a vocabulary in the order of their ids.
+
+    Raises:
+        InputError: the file is missing or damaged.
+    """
+    try:
+        values = pq.read_table(path, columns=["value"])["value"]
+        if values.type != pa.string() or values.null_count:
+            raise ValueError(f"values of type {values.type}, {values.null_count:,} of them null")
+    except (OSError, KeyError, ValueError, pa.ArrowException) as error:
+        raise InputError(
+            f"{path}: the vocabulary is missing or damaged ({error}). Expected the file that was written together with "
+            "its schema.json."
+        ) from error
+    return values
 
 
 TextEncoder = Vocabulary | HashBuckets | SharedHash

@@ -5,9 +5,9 @@ from pathlib import Path
 import keras
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from rectrain.data.texts import MISSING, UNKNOWN
+from rectrain.data.vocab import read_values
 from rectrain.errors import InputError, did_you_mean
 from rectrain.schema import Categorical, MultiValued, Schema
 
@@ -43,6 +43,5 @@ def _feature(schema: Schema, name: str) -> Categorical | MultiValued:
 
 def _values(feature: Categorical | MultiValued, folder: Path) -> pa.Array:
     if "file" in feature.encoding:
-        kept = pq.read_table(folder / feature.encoding["file"], columns=["value"])["value"]
-        return pa.concat_arrays([pa.array([MISSING, UNKNOWN]), *(chunk.cast(pa.string()) for chunk in kept.chunks)])
+        return pa.concat_arrays([pa.array([MISSING, UNKNOWN]), *read_values(folder / feature.encoding["file"]).chunks])
     return pa.array([MISSING, *map(str, range(1, feature.num_rows))])

@@ -14,13 +14,14 @@ from rectrain.export.linear import SparseLinear
 from rectrain.export.raw_batch import RawBatch
 from rectrain.online.features import HashedFeatures
 from rectrain.online.state import newest
+from rectrain.plain_files import read_array
 from rectrain.run_dir import RunDir
 from rectrain.schema import Schema
 from rectrain.tasks import Task, from_config
 from rectrain.training.build import CONSTANT_RATE, build_steps
 from rectrain.training.checkpoint import read_weights
 from rectrain.training.precision import float32_layers
-from rectrain.training.restore import restore_model
+from rectrain.training.restore import read_schema, restore_model
 from rectrain.training.steps import Steps
 
 
@@ -38,8 +39,8 @@ class Exportable:
 def of_train_run(path: Path, checkpoint: str | int, scratch: Path) -> Exportable:
     """Raises InputError as restore_model does. scratch: a folder that stays until the model is saved."""
     model = restore_model(path, checkpoint)
-    vocabularies = Vocabularies(model.schema, path, scratch)
-    features, data, schema = model.features(), model.config.data, model.schema
+    features, data, schema = model.features(), model.config.data, model.schema  # looks at the vocabularies first
+    vocabularies = Vocabularies(schema, path, scratch)
     if model.config.model.name == "lr":
         weights = _weights(model.steps, schema)
         return _linear(data, schema, features, model.steps.tasks[0], weights, vocabularies, model.steps)
@@ -51,7 +52,7 @@ def of_online_run(run_dir: RunDir, config: OnlineConfig, scratch: Path) -> Expor
     place = newest(run_dir.checkpoints)
     if place is None:
         raise InputError(f"run={run_dir.path} has saved nothing yet. Expected a run that learned from some rows.")
-    schema = Schema.read(run_dir.schema)
+    schema = read_schema(run_dir)
     if config.online.source == "raw":
         features: Features = HashedFeatures(config.data, 2**config.online.bits)
     else:
@@ -59,7 +60,7 @@ def of_online_run(run_dir: RunDir, config: OnlineConfig, scratch: Path) -> Expor
     features.restore(schema, run_dir.path)
     vocabularies = Vocabularies(schema, run_dir.path, scratch)
     if (place / "state.npy").exists():
-        weights = np.load(place / "state.npy", allow_pickle=False)[:, 0]
+        weights = _saved_weights(place / "state.npy", schema)
         (task,) = from_config(config.task, schema)
         return _linear(config.data, schema, features, task, weights, vocabularies, None)
     steps = build_steps(config, schema, CONSTANT_RATE, "float32", trains=False)
@@ -91,6 +92,15 @@ def _linear(
     linear = SparseLinear(schema, features, weights[:rows], weights[rows:-1], weights[-1])
     raw = RawBatch(data, schema, features, _linear_inputs(schema), vocabularies)
     return Exportable(data, schema, raw, lambda batch: {task.name: linear(batch)}, [linear], weights, steps)
+
+
+def _saved_weights(path: Path, schema: Schema) -> np.ndarray:
+    """Of a model that was learned row by row; see Exportable.weights."""
+    like = np.empty((schema.num_linear_rows + len(schema.numeric) + 1, 3), np.float32)
+    try:
+        return read_array(path, like)[:, 0]
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path} is damaged ({error}); expected the state that an online run left.") from error
 
 
 def _linear_inputs(schema: Schema) -> Collection[str]:

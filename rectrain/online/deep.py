@@ -58,7 +58,7 @@ class ModelLearner:
         """Raises InputError where what was saved is damaged, or that of another model."""
         try:
             self._checkpoint.read(str(folder / "variables")).assert_consumed()
-        except (AssertionError, ValueError, tf.errors.OpError) as error:
+        except (AssertionError, LookupError, RuntimeError, ValueError, tf.errors.OpError) as error:
             raise InputError(
                 f"{folder} does not fit the model: {first_line(error)} Set model=... as it was."
             ) from error

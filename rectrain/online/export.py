@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from rectrain import registry
 from rectrain.config import DataConfig
@@ -18,6 +17,7 @@ from rectrain.data.columns import kinds
 from rectrain.data.features import Quantile
 from rectrain.data.sources import find_files
 from rectrain.data.values import ValueTable
+from rectrain.data.vocab import read_values
 from rectrain.online.features import HashedFeatures
 from rectrain.schema import Categorical, MultiValued, Schema
 
@@ -77,6 +77,6 @@ def named_by_vocabulary(schema: Schema, folder: Path) -> Iterator[Named]:
     features: list[Categorical | MultiValued] = [*schema.categorical, *schema.multi_valued]
     for feature in features:
         if "file" in feature.encoding:
-            kept = pq.read_table(folder / feature.encoding["file"])["value"].combine_chunks()
+            kept = read_values(folder / feature.encoding["file"]).combine_chunks()
             values = pa.concat_arrays([pa.nulls(1, pa.string()), pa.array(["(out of vocabulary)"]), kept])
             yield feature.name, values, feature.offset + np.arange(len(values))

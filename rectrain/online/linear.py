@@ -15,6 +15,7 @@ from rectrain.data.batches import Rows
 from rectrain.errors import InputError, did_you_mean
 from rectrain.online import kernels
 from rectrain.optimizers.rates import RATES
+from rectrain.plain_files import read_array
 from rectrain.schema import Schema
 from rectrain.tasks import Task
 
@@ -112,15 +113,12 @@ class LinearLearner:
         np.save(folder / "counters.npy", self.counters)
 
     def restore(self, folder: Path, num_rows: int):
-        """Raises InputError where what was saved is that of another model."""
-        state, counters = (np.load(folder / f"{name}.npy", allow_pickle=False) for name in ("state", "counters"))
-        if state.shape != self.state.shape or counters.shape != self.counters.shape:
-            raise InputError(
-                f"{folder} holds {len(state):,} coordinates and a filter of {len(counters):,} bytes; this config has "
-                f"{len(self.state):,} and {len(self.counters):,}. Set online.bits, online.min_count, "
-                "online.filter_bits and data.features as they were."
-            )
-        self.state, self.counters, self.num_rows = state, counters, num_rows
+        """Raises OSError or ValueError where what was saved is damaged, or that of another model."""
+        self.state, self.counters = (
+            read_array(folder / f"{name}.npy", like)
+            for name, like in (("state", self.state), ("counters", self.counters))
+        )
+        self.num_rows = num_rows
 
 
 def _check(config: OnlineConfig):

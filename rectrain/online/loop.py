@@ -1,8 +1,6 @@
 """The loop over a stream: score, learn, tell, save."""
 
 import time
-import zipfile
-import zlib
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Protocol
@@ -16,6 +14,7 @@ from rectrain.online import state as states
 from rectrain.online.progressive import Progressive
 from rectrain.online.state import OnlineState
 from rectrain.online.stream import Buffer, Part
+from rectrain.plain_files import read_arrays
 from rectrain.tasks import Task
 
 _FIRST_REPORT = 1_000
@@ -70,14 +69,14 @@ class Loop:
         if found is None:
             return
         self.state, place = found
+        states.check_tasks(self.state, list(self.progressive), place)
         try:
             self._learner.restore(place, self.state.rows)
             for name, progressive in self.progressive.items():
-                with open(place / f"progressive-{name}.npz", "rb") as file:
-                    progressive.restore(dict(np.load(file, allow_pickle=False)))
+                progressive.restore(read_arrays(place / f"progressive-{name}.npz", like=progressive.arrays()))
         except InputError:
             raise
-        except (OSError, ValueError, EOFError, KeyError, zipfile.BadZipFile, zlib.error) as error:
+        except (OSError, ValueError) as error:
             raise InputError(f"{place} is damaged ({error}); expected the state that an online run left.") from error
 
     @property

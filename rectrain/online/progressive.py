@@ -70,6 +70,7 @@ class Progressive:
         return dict(zip(_ARRAYS, (self.counts, self.sums, *self.before), strict=True))
 
     def restore(self, arrays: dict[str, np.ndarray]):
+        """arrays: as `arrays()` gives them, with values of its own."""
         self.counts, self.sums, *before = (arrays[name] for name in _ARRAYS)
         self.before = before[0], before[1]
 

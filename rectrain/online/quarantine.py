@@ -21,7 +21,7 @@ class Quarantine(BadRows):
             last.pop(_key(STANDARD_INPUT), None)  # it does not come again
         if path.exists():
             with path.open("r+b") as file:
-                file.truncate(marks.get("bytes", 0))
+                file.truncate(min(marks.get("bytes", 0), path.stat().st_size))
 
     def add(self, path: Path, line: int, row: bytes, why: str):
         if line > self._lines.get(_key(path), 0):

@@ -5,13 +5,16 @@ checkpoints/index.json                  {"folder": name}, replaced after each sa
 """
 
 import json
+import re
 import shutil
 import tempfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
+from rectrain.config import NumRows, parse
 from rectrain.errors import InputError
+from rectrain.plain_files import read_json
 from rectrain.run_dir import write_whole
 from rectrain.same_config import check_same
 
@@ -21,12 +24,33 @@ class OnlineState:
     """Plain values of a run; what arrays there are lie beside them."""
 
     fixed: dict  # the parts of the config that may not change
-    rows: int = 0  # learned from
-    done: dict[str, int] = field(default_factory=dict)  # rows of each file
+    rows: NumRows = 0  # learned from
+    done: dict[str, NumRows] = field(default_factory=dict)  # rows of each file
     quarantine: dict = field(default_factory=dict)  # its marks
     windows: list[dict] = field(default_factory=list)
-    next_report: int = 0
+    next_report: NumRows = 0
     seconds: float = 0.0
+
+
+@dataclass
+class _Figures:
+    """Of one task in a window, as Progressive gives them."""
+
+    rows: NumRows
+    logloss: float | None
+    auc: float | None
+    base_rate: float | None
+
+
+_WINDOW = {
+    "rows": NumRows,
+    "seconds": float,
+    "window": dict[str, _Figures],
+    "overall": dict[str, _Figures],
+    "nonzero_weights": NumRows,
+}
+_MARKS = {"count": NumRows, "bytes": NumRows, "lines": dict[str, NumRows], "rows": dict[str, NumRows]}
+_PLACE = re.compile(r"rows-\d+(-again)?")
 
 
 def save(folder: Path, state: OnlineState, write: Callable[[Path], None]):
@@ -70,11 +94,31 @@ def load(folder: Path, fixed: dict) -> tuple[OnlineState, Path] | None:
     if place is None:
         return None
     try:
-        state = OnlineState(**json.loads((place / "state.json").read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError) as error:
+        state = parse(OnlineState, read_json(place / "state.json"), "")
+        _check_parts(state)
+    except (OSError, ValueError) as error:
         raise _damaged(place, error) from error
     check_same(state.fixed, fixed, folder)
     return state, place
+
+
+def _check_parts(state: OnlineState):
+    marks = _MARKS if state.quarantine else {}
+    found = [
+        ("quarantine", marks, state.quarantine),
+        *((f"windows[{i}]", _WINDOW, w) for i, w in enumerate(state.windows)),
+    ]
+    for name, kinds, part in found:
+        for key, kind in kinds.items():
+            parse(kind, part.get(key), f"{name}.{key}")
+
+
+def check_tasks(state: OnlineState, tasks: list[str], place: Path):
+    """Raises InputError where the figures of a window are not those of these tasks."""
+    for window in state.windows:
+        for part in ("window", "overall"):
+            if sorted(window[part]) != sorted(tasks):
+                raise _damaged(place, ValueError(f"figures of {', '.join(window[part])}; expected {', '.join(tasks)}"))
 
 
 def newest(folder: Path) -> Path | None:
@@ -87,9 +131,12 @@ def newest(folder: Path) -> Path | None:
     if not index.exists():
         return None
     try:
-        return folder / json.loads(index.read_text(encoding="utf-8"))["folder"]
+        name = parse(str, read_json(index)["folder"], "folder")
+        if not _PLACE.fullmatch(name):
+            raise ValueError(f"folder={name}: expected a name like rows-000000001000")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise _damaged(index, error) from error
+    return folder / name
 
 
 def _damaged(path: Path, error: Exception) -> InputError:
@@ -98,9 +145,8 @@ def _damaged(path: Path, error: Exception) -> InputError:
 
 def _free_place(folder: Path, rows: int) -> Path:
     """Not the one in the index, which stays whole until the next is there; what a killed run left there goes."""
-    index = folder / "index.json"
-    taken = json.loads(index.read_text(encoding="utf-8"))["folder"] if index.exists() else None
+    taken = newest(folder)
     name = f"rows-{rows:012d}"
-    place = folder / (f"{name}-again" if taken == name else name)
+    place = folder / (f"{name}-again" if taken is not None and taken.name == name else name)
     shutil.rmtree(place, ignore_errors=True)
     return place

@@ -18,8 +18,10 @@ from pathlib import Path
 import keras
 import tensorflow as tf
 
+from rectrain.config import NumRows, parse
 from rectrain.console import say
 from rectrain.errors import InputError, first_line
+from rectrain.plain_files import read_json
 from rectrain.run_dir import to_disk, write_whole
 from rectrain.same_config import check_same
 from rectrain.training.checksums import check_whole, seal
@@ -172,8 +174,8 @@ def read_index(folder: Path) -> tuple[list[int], int | None]:
     if not index.exists():
         return [], None
     try:
-        told = json.loads(index.read_text(encoding="utf-8"))
-        return list(told["steps"]), told["best"]
+        told = read_json(index)
+        return parse(list[NumRows], told["steps"], "steps"), parse(NumRows | None, told["best"], "best")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise InputError(f"{index} is damaged ({error}); expected the list of checkpoints that a run left.") from error
 
@@ -198,7 +200,7 @@ def read_weights(path: Path, model: keras.Model):
     checkpoint = tf.train.Checkpoint(variables=weights_by_name(model))
     try:
         checkpoint.read(str(path / "variables")).assert_existing_objects_matched().expect_partial()
-    except (AssertionError, ValueError, tf.errors.OpError) as error:
+    except (AssertionError, LookupError, RuntimeError, ValueError, tf.errors.OpError) as error:
         raise _does_not_fit(path, error) from error
 
 

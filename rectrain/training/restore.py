@@ -1,16 +1,14 @@
 """A run that is over, made usable again from its directory."""
 
 import dataclasses
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import numpy as np
-import yaml
 
-from rectrain.config import TrainConfig
+from rectrain.config import TrainConfig, parse
 from rectrain.console import say
 from rectrain.data.batches import Rows
 from rectrain.data.manifest import Prepared
@@ -19,6 +17,7 @@ from rectrain.data.plan import Features
 from rectrain.data.prepare import prepare
 from rectrain.errors import InputError
 from rectrain.evaluation.evaluate import Scored, score_rows
+from rectrain.plain_files import read_json, read_yaml
 from rectrain.progress import Progress
 from rectrain.run_dir import RunDir
 from rectrain.schema import Schema
@@ -91,7 +90,7 @@ def restore_model(path: Path, checkpoint: str | int) -> RestoredModel:
         InputError: there is no run or no such checkpoint, or it is damaged.
     """
     run_dir = RunDir(path)
-    config, schema = _config(run_dir), _schema(run_dir)
+    config, schema = _config(run_dir), read_schema(run_dir)
     (step,) = checkpoint_steps(run_dir, [checkpoint])
     steps = build_steps(config, schema, CONSTANT_RATE, config.trainer.precision, trains=False)
     restore_weights(run_dir.checkpoints, step, steps.model)
@@ -110,10 +109,11 @@ def restore_run(path: Path, checkpoint: str | int) -> RestoredRun:
     return RestoredRun(run_dir, model.config, model.schema, model.steps, model.step, prepared)
 
 
-def _schema(run_dir: RunDir) -> Schema:
+def read_schema(run_dir: RunDir) -> Schema:
+    """Raises InputError where the schema of a run is missing or damaged."""
     try:
         return Schema.read(run_dir.schema)
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError) as error:
         raise InputError(
             f"run={run_dir.path}: {run_dir.schema.name} is missing or damaged ({error}); expected the folder of a run."
         ) from error
@@ -121,16 +121,10 @@ def _schema(run_dir: RunDir) -> Schema:
 
 def _config(run_dir: RunDir) -> TrainConfig:
     try:
-        raw = yaml.safe_load(run_dir.config.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        return train_config(parse(dict[str, Any], read_yaml(run_dir.config), run_dir.config.name))
+    except (OSError, ValueError) as error:
         raise InputError(
-            f"run={run_dir.path}: expected the folder of a run, with its {run_dir.config.name} ({error})."
-        ) from error
-    try:
-        return train_config(raw)
-    except InputError as error:
-        raise InputError(
-            f"run={run_dir.path}: its {run_dir.config.name} is damaged, or of another version of rectrain: {error}"
+            f"run={run_dir.path}: expected the folder of a run, with its whole {run_dir.config.name} of this version ({error})."
         ) from error
 
 
@@ -141,7 +135,7 @@ def _prepared(run_dir: RunDir, config: TrainConfig) -> Prepared:
         prepared = Prepared.load(manifest.parent).with_lengths(config.data.history)
     else:
         prepared = prepare(config.data, say=say)
-    if prepared.schema != Schema.read(run_dir.schema):
+    if prepared.schema != read_schema(run_dir):
         raise InputError(
             f"run={run_dir.path} was trained on other data than {prepared.folder}: its {run_dir.schema.name} differs. "
             "Prepare the data of the run again (the raw files may have changed)."
@@ -151,7 +145,7 @@ def _prepared(run_dir: RunDir, config: TrainConfig) -> Prepared:
 
 def _manifest(run_dir: RunDir) -> Path | None:
     try:
-        return Path(json.loads(run_dir.report.read_text(encoding="utf-8"))["data"]["manifest"])
+        return Path(read_json(run_dir.report)["data"]["manifest"])
     except (OSError, ValueError, KeyError, TypeError):  # stopped by force, or a job that failed before it began
         return None
 

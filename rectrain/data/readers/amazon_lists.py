@@ -119,7 +119,7 @@ def _attributes(path: Path) -> dict[str, list[str]]:
     """item -> its attributes as texts."""
     try:
         table = json.loads(whole_text(path))
-    except json.JSONDecodeError as error:
+    except (json.JSONDecodeError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error}). Expected {{item: [attribute, ...]}}; fetch it again.") from error
     is_table = isinstance(table, dict) and all(isinstance(attributes, list) for attributes in table.values())
     if not is_table:

@@ -75,7 +75,7 @@ def _explain(path: Path, chunk: Chunk, error: Exception | None) -> InputError:
 def _fault(line: bytes) -> str | None:
     try:
         review = json.loads(line)
-    except ValueError as error:  # not UTF-8 either
+    except (ValueError, RecursionError) as error:  # not UTF-8 either
         return f"not JSON ({error})"
     if not isinstance(review, dict):
         return "JSON, but no object"
@@ -132,6 +132,6 @@ def _literal(line: str):
     for parse in (json.loads, ast.literal_eval):
         try:
             return parse(line)
-        except (ValueError, SyntaxError):
+        except (ValueError, SyntaxError, RecursionError, MemoryError):  # the last two: brackets within brackets
             continue
     return None

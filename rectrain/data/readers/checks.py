@@ -118,8 +118,9 @@ def bad_cell(place: str, column: str, value, expected: str) -> InputError:
     """`place`: "train.csv, line 3"; `expected`: with how a missing value is written."""
     return InputError(
         f"{place}: column {column!r} holds {_shorten(value)}; expected {expected}. "
-        "Mend the cell (a label is 0 or 1), or change the key that names the column: data.labels, data.features (its "
-        "type), data.weight or data.time."
+        "Mend the cell, or change the key that names the column: data.labels (0 or 1; of a label in words, those that "
+        f'mean 1: data.labels.<name>={{column: {column}, one_of: ["yes"]}}), data.features (its type), data.weight or '
+        "data.time."
     )
 
 

@@ -68,12 +68,13 @@ def _open(path: Path) -> pa.parquet.ParquetFile:
     check_file(path)
     try:
         file = pa.parquet.ParquetFile(path)
+        _ = file.schema_arrow.names  # read as it is asked for
     except pa.ArrowInvalid as error:
         raise InputError(
             f"{path}: data.format.reader=parquet expects a whole parquet file ({_one_line(error)}). "
             "Fetch or write it again if it is damaged, or set data.format.reader=csv if it is text."
         ) from error
-    except OSError as error:
+    except (pa.ArrowException, UnicodeDecodeError, OSError) as error:
         raise _damaged(path, error) from error
     if file.metadata.num_rows == 0:
         file.close()
@@ -117,7 +118,7 @@ def _column(path: Path, first_row: int, batch: pa.RecordBatch, name: str, kind: 
     except pa.ArrowInvalid as error:
         row = first_failure(column, convert)
         place = describe_row(path, first_row + row)
-        raise bad_cell(place, name, column[row].as_py(), f"{expected}, null where it is missing") from error
+        raise bad_cell(place, name, _plain(column[row]), f"{expected}, null where it is missing") from error
     except pa.ArrowNotImplementedError as error:
         raise InputError(
             f"{path}: column {name!r} is of type {column.type}; expected {expected}. "
@@ -125,9 +126,21 @@ def _column(path: Path, first_row: int, batch: pa.RecordBatch, name: str, kind: 
         ) from error
 
 
+def _plain(cell: pa.Scalar):
+    try:
+        return cell.as_py()
+    except UnicodeDecodeError:  # also within a list
+        return cell.cast(pa.binary()).as_py() if pa.types.is_string(cell.type) else "text"
+
+
 def _text(column: pa.Array) -> pa.Array:
-    text = _float_text(finite(column)) if pa.types.is_floating(column.type) else column.cast(pa.string())
+    text = _float_text(finite(column)) if pa.types.is_floating(column.type) else _utf8(column.cast(pa.string()))
     return pc.if_else(pc.equal(text, ""), pa.scalar(None, pa.string()), text)
+
+
+def _utf8(texts: pa.Array) -> pa.Array:
+    """The same, looked through: Arrow takes the text of a file as it comes."""
+    return texts.cast(pa.binary()).cast(pa.string())
 
 
 def _float_text(values: pa.Array) -> pa.Array:
@@ -147,5 +160,7 @@ def _number(column: pa.Array) -> pa.Array:
 
 def _list(column: pa.Array) -> pa.Array:
     if any(is_kind(column.type) for is_kind in (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)):
-        return column.cast(pa.list_(pa.string()))
+        lists = column.cast(pa.list_(pa.string()))
+        _utf8(lists.values)
+        return lists
     return _text(column)

@@ -77,16 +77,22 @@ def lines(path: Path) -> Iterator[tuple[Row, str]]:
             yield row, _decode(row.data)
 
 
+MOST_BYTES = 1 << 30  # of a file that is read as one text
+
+
 def whole_text(path: Path) -> str:
     """A file that has no lines to cut it at, such as one JSON value; UTF-8, or else latin-1."""
     check_file(path)
     try:
         with gzip.open(path) if path.suffix == ".gz" else open(path, "rb") as file:
-            return _decode(file.read())
+            data = file.read(MOST_BYTES + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"{path}: the gzip data are cut short or damaged ({error}). Fetch the file again.") from error
     except OSError as error:
         raise unreadable(path, error) from error
+    if len(data) > MOST_BYTES:
+        raise InputError(f"{path}: more than {MOST_BYTES:,} bytes once unpacked. Expected a table that fits memory.")
+    return _decode(data)
 
 
 def _decode(data: bytes) -> str:
