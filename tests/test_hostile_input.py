@@ -174,7 +174,7 @@ def test_a_label_names_no_file_but_its_own(rectrain):
 def test_a_state_names_its_own_folder_alone(tmp_path):
     from rectrain.online import state
 
-    (tmp_path / "index.json").write_text(json.dumps({"folder": "../rows-000000000001"}), encoding="utf-8")
+    (tmp_path / "index.json").write_text(json.dumps({"folders": ["../rows-000000000001"]}), encoding="utf-8")
     with pytest.raises(InputError, match="expected a name like rows-"):
         state.newest(tmp_path)
 

@@ -151,7 +151,7 @@ def learned(report):
 def saved_rows(folder):
     """How many rows the newest state was learned from; 0 where there is none."""
     try:
-        return int(json.loads((folder / "checkpoints/index.json").read_text())["folder"].split("-")[1])
+        return int(json.loads((folder / "checkpoints/index.json").read_text())["folders"][0].split("-")[1])
     except FileNotFoundError:
         return 0
 
@@ -416,7 +416,10 @@ def test_to_go_on_needs_a_folder(rectrain, online, refusal, tmp_path, lines):
     assert online(dated, "data.files=1.tsv", "resume=true")["online"]["rows"] == 100
 
 
-@pytest.mark.parametrize("damage", ["index.json", "state.json", "state.npy", "progressive-click.npz", "counters.npy"])
+FILES = ["state.json", "state.npy", "progressive-click.npz", "counters.npy", "checksums.json"]
+
+
+@pytest.mark.parametrize("damage", [*FILES, "index.json"])
 def test_a_damaged_state_is_told(online, refusal, tmp_path, lines, damage):
     written(tmp_path / "1.tsv", lines[:100])
     online("run", "data.files=1.tsv")
@@ -428,8 +431,27 @@ def test_a_damaged_state_is_told(online, refusal, tmp_path, lines, damage):
             path.write_bytes(content)
         elif damage == "index.json":
             continue  # as if nothing was saved
-        assert "is damaged" in refusal("run", "data.files=1.tsv", "resume=true")
+        said = refusal("run", "data.files=1.tsv", "resume=true")
+        assert ("is damaged" if damage == "index.json" else "no state is whole") in said
         path.write_bytes(whole)
+
+
+@pytest.mark.parametrize("damage", FILES)
+def test_where_the_newest_state_is_damaged_the_one_before_goes_on(rectrain, online, tmp_path, lines, damage):
+    written(tmp_path / "1.tsv", lines[:2_000])
+    whole = online("whole", "data.files=1.tsv")
+    online("run", "data.files=1.tsv", "online.save_every_s=0", "online.window=500")
+    folder = tmp_path / "run/checkpoints"
+    newest, before = json.loads((folder / "index.json").read_text())["folders"]
+    assert sorted(p.name for p in folder.iterdir()) == sorted(["index.json", newest, before])
+    path = folder / newest / damage
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    code, out, err = rectrain(*words(tmp_path / "run", "data.files=1.tsv", "online.window=500", "resume=true"))
+    assert code == 0, err
+    assert f"{newest} is damaged" in out.replace("\n", " ")
+    assert report_of(tmp_path / "run")["weights_sha256"] == whole["weights_sha256"]
 
 
 # Signals

@@ -1,7 +1,7 @@
 """What an online run has learned, on disk: whole or as it was before.
 
-checkpoints/rows-<12 digits>[-again]/   the learner's files, progressive-<task>.npz and state.json
-checkpoints/index.json                  {"folder": name}, replaced after each save
+checkpoints/rows-<12 digits>[-again]/   the learner's files, progressive-<task>.npz, state.json and checksums.json
+checkpoints/index.json                  {"folders": [newest, the one before]}, replaced after each save
 """
 
 import json
@@ -13,10 +13,12 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from rectrain.config import NumRows, parse
+from rectrain.console import say
 from rectrain.errors import InputError
 from rectrain.plain_files import read_json
-from rectrain.run_dir import write_whole
+from rectrain.run_dir import to_disk, write_whole
 from rectrain.same_config import check_same
+from rectrain.training.checksums import check_whole, seal
 
 
 @dataclass
@@ -50,6 +52,7 @@ _WINDOW = {
     "nonzero_weights": NumRows,
 }
 _MARKS = {"count": NumRows, "bytes": NumRows, "lines": dict[str, NumRows], "rows": dict[str, NumRows]}
+_INDEX = "index.json"
 _PLACE = re.compile(r"rows-\d+(-again)?")
 
 
@@ -61,34 +64,43 @@ def save(folder: Path, state: OnlineState, write: Callable[[Path], None]):
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        before = _places(folder)[:1]
+        _remove_others(folder, before)
         aside = Path(tempfile.mkdtemp(prefix=".saving-", dir=folder))
         try:
             write(aside)
             (aside / "state.json").write_text(json.dumps(asdict(state)), encoding="utf-8")
-            place = _free_place(folder, state.rows)
+            seal(aside)
+            place = _free_place(folder, state.rows, before)
             aside.rename(place)
+            to_disk(folder)
         finally:
             shutil.rmtree(aside, ignore_errors=True)
-        write_whole(folder / "index.json", json.dumps({"folder": place.name}))
+        write_whole(folder / _INDEX, json.dumps({"folders": [path.name for path in (place, *before)]}))
     except OSError as error:
         raise InputError(
             f"cannot write what was learned under {folder}: {error.strerror or error}. What was saved before is "
             "untouched. Make room, or choose another place with hydra.run.dir."
         ) from error
-    _remove_others(folder, place)
 
 
-def _remove_others(folder: Path, kept: Path):
+def _remove_others(folder: Path, kept: list[Path]):
     for old in (*folder.glob("rows-*"), *folder.glob(".saving-*")):
-        if old != kept:
+        if old not in kept:
             shutil.rmtree(old, ignore_errors=True)
 
 
+def _free_place(folder: Path, rows: int, taken: list[Path]) -> Path:
+    """Not that of the state before, which stays."""
+    place = folder / f"rows-{rows:012d}"
+    return place.with_name(f"{place.name}-again") if place in taken else place
+
+
 def load(folder: Path, fixed: dict) -> tuple[OnlineState, Path] | None:
-    """The newest state and the folder of its arrays; None where nothing was saved.
+    """The newest state that is whole and the folder of its arrays; None where nothing was saved.
 
     Raises:
-        InputError: it is damaged, or that of another config.
+        InputError: none is whole, or it is that of another config.
     """
     place = newest(folder)
     if place is None:
@@ -100,6 +112,44 @@ def load(folder: Path, fixed: dict) -> tuple[OnlineState, Path] | None:
         raise _damaged(place, error) from error
     check_same(state.fixed, fixed, folder)
     return state, place
+
+
+def newest(folder: Path) -> Path | None:
+    """The folder that was saved last and is whole, says which are not; None where nothing was saved.
+
+    Raises:
+        InputError: none is whole, or the index is damaged.
+    """
+    places = _places(folder)
+    for place in places:
+        try:
+            check_whole(place)
+        except InputError as error:
+            say(f"{error} The state before it is used, if there is one.")
+            continue
+        return place
+    if places:
+        raise InputError(f"{folder}: no state is whole that an online run left. Start anew in another hydra.run.dir.")
+    return None
+
+
+def _places(folder: Path) -> list[Path]:
+    """Those in the index, the newest first.
+
+    Raises:
+        InputError: the index is damaged.
+    """
+    index = folder / _INDEX
+    if not index.exists():
+        return []
+    try:
+        names = parse(list[str], read_json(index)["folders"], "folders")
+        for name in names:
+            if not _PLACE.fullmatch(name):
+                raise ValueError(f"folders: {name}; expected a name like rows-000000001000")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise _damaged(index, error) from error
+    return [folder / name for name in names]
 
 
 def _check_parts(state: OnlineState):
@@ -121,32 +171,5 @@ def check_tasks(state: OnlineState, tasks: list[str], place: Path):
                 raise _damaged(place, ValueError(f"figures of {', '.join(window[part])}; expected {', '.join(tasks)}"))
 
 
-def newest(folder: Path) -> Path | None:
-    """The folder that was saved last; None where nothing was.
-
-    Raises:
-        InputError: the index is damaged.
-    """
-    index = folder / "index.json"
-    if not index.exists():
-        return None
-    try:
-        name = parse(str, read_json(index)["folder"], "folder")
-        if not _PLACE.fullmatch(name):
-            raise ValueError(f"folder={name}: expected a name like rows-000000001000")
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise _damaged(index, error) from error
-    return folder / name
-
-
 def _damaged(path: Path, error: Exception) -> InputError:
     return InputError(f"{path} is damaged ({error}); expected the state that an online run left.")
-
-
-def _free_place(folder: Path, rows: int) -> Path:
-    """Not the one in the index, which stays whole until the next is there; what a killed run left there goes."""
-    taken = newest(folder)
-    name = f"rows-{rows:012d}"
-    place = folder / (f"{name}-again" if taken is not None and taken.name == name else name)
-    shutil.rmtree(place, ignore_errors=True)
-    return place

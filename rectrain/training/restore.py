@@ -124,7 +124,8 @@ def _config(run_dir: RunDir) -> TrainConfig:
         return train_config(parse(dict[str, Any], read_yaml(run_dir.config), run_dir.config.name))
     except (OSError, ValueError) as error:
         raise InputError(
-            f"run={run_dir.path}: expected the folder of a run, with its whole {run_dir.config.name} of this version ({error})."
+            f"run={run_dir.path}: expected the folder of a run, with a whole {run_dir.config.name} of this version of "
+            f"rectrain ({error})."
         ) from error
 
 
