@@ -246,7 +246,17 @@ def test_counts_beyond_int64_are_refused_before_data_are_read(rectrain):
     )
 
 
-@pytest.mark.parametrize("words", [["data.labels"], ["--no-such-flag"], ["--cfg", "nonsense"], ["+experiment=null"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["data.labels"],
+        ["--no-such-flag"],
+        ["hydra.verbose={a: 1}"],
+        ["hydra.verbose=[1]"],
+        ["--cfg", "nonsense"],
+        ["+experiment=null"],
+    ],
+)
 def test_words_that_hydra_does_not_know_are_one_message(rectrain, words):
     one_message(rectrain("prepare", *words))
 
