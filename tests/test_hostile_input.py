@@ -82,6 +82,10 @@ def test_configs_do_not_read_the_environment(rectrain, own, monkeypatch, resolve
     assert set(BaseContainer._resolvers) <= {"now", "hydra", "python_version", "oc.select"}
 
 
+def test_an_interpolation_that_does_not_end_is_named(rectrain, own):
+    refused(rectrain(*own('name: "own${le"')), "${le")
+
+
 def test_yaml_makes_no_objects(rectrain, own):
     refused(rectrain(*own("name: !!python/object/apply:os.mkdir [ran]")), "not YAML", "python/object")
 
