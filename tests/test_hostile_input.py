@@ -129,6 +129,14 @@ def test_a_schema_names_files_of_its_own_folder_alone(rectrain, run, tmp_path, f
     refused(predict(rectrain), "schema.json", "encoding.file", "vocab/C1.parquet")
 
 
+def test_a_schema_of_another_transform(rectrain, run):
+    schema = json.loads((run / "schema.json").read_text(encoding="utf-8"))
+    numbers = next(f for f in schema["categorical"] if f["encoding"]["type"] == "log_square")
+    numbers["name"] += "x"
+    (run / "schema.json").write_text(json.dumps(schema), encoding="utf-8")
+    refused(predict(rectrain), "Expected config.yaml, schema.json and vocab/ of one run")
+
+
 class Hostile:
     def __reduce__(self):
         return os.mkdir, ("ran",)
