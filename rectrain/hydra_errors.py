@@ -13,6 +13,9 @@ def explain(error: Exception, overrides: list[str]) -> str:
     from omegaconf.errors import OmegaConfBaseException
 
     text = str(error)
+    reason = error.__cause__ or error.__context__
+    if not text and isinstance(reason, Exception):  # Hydra's wrapper around what is wrong
+        return explain(reason, overrides)
     if isinstance(error, UnicodeDecodeError):
         return f"a YAML file below --config-dir is not text in UTF-8 ({error.reason} at byte {error.start + 1})."
     if isinstance(error, yaml.YAMLError):

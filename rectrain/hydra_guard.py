@@ -84,6 +84,7 @@ def check_words(words: list[str]):
 
 
 def _check(config: dict):
+    _check_verbose(config["hydra"].get("verbose"))
     for section in ("data", "model"):  # parts of the name of the run directory
         named = config.get(section)
         if isinstance(named, dict) and "name" in named:
@@ -95,6 +96,12 @@ def _check(config: dict):
             raise _refused(path, value, "a config sets no variables of the environment; set them in the shell")
         if path.startswith(("hydra.hydra_logging.", "hydra.job_logging.")) and _calls(key, value):
             raise _refused(path, value, f"a handler is one of {', '.join(_HANDLERS)}")
+
+
+def _check_verbose(verbose):
+    """Hydra takes what it expects here for granted."""
+    if not all(isinstance(name, bool | str) for name in (verbose if isinstance(verbose, list) else [verbose])):
+        raise InputError(f"hydra.verbose={verbose}: expected true, false, the name of a logger or a list of names.")
 
 
 def _calls(key: str, value) -> bool:

@@ -172,14 +172,13 @@ def _short(text: str) -> str:
 
 def _judged(outcome: Outcome, case: Case, before: dict[str, bytes], after: dict[str, bytes]) -> Outcome:
     changed = [name for name in {*before, *after} if before.get(name) != after.get(name)]
-    if outcome.kind == "refused" and changed:
-        return Outcome("changed", f"{changed[:5]}; {outcome.text}")
-    if outcome.kind == "success":
-        foreign = [n for n in changed if not any(fnmatch.fnmatch(n, glob) for glob in case.writes)]
-        left = [n for n in changed if any(fnmatch.fnmatch(n, glob) for glob in TEMPORARY)]
-        if foreign or left:
-            return Outcome("changed", f"{foreign[:5]} {left[:5]}")
-    return outcome
+    allowed = case.writes if outcome.kind == "success" else case.tells
+    foreign = [name for name in changed if _is_one_of(name, TEMPORARY) or not _is_one_of(name, allowed)]
+    return Outcome("changed", f"{foreign[:5]}; {outcome.text}") if outcome.is_good and foreign else outcome
+
+
+def _is_one_of(name: str, globs: tuple[str, ...]) -> bool:
+    return any(fnmatch.fnmatch(name, glob) for glob in globs)
 
 
 def _files(folder: Path) -> dict[str, bytes]:

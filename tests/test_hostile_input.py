@@ -82,6 +82,10 @@ def test_configs_do_not_read_the_environment(rectrain, own, monkeypatch, resolve
     assert set(BaseContainer._resolvers) <= {"now", "hydra", "python_version", "oc.select"}
 
 
+def test_an_interpolation_that_does_not_end_is_named(rectrain, own):
+    refused(rectrain(*own('name: "own${le"')), "${le")
+
+
 def test_yaml_makes_no_objects(rectrain, own):
     refused(rectrain(*own("name: !!python/object/apply:os.mkdir [ran]")), "not YAML", "python/object")
 
@@ -123,6 +127,14 @@ def test_a_schema_names_files_of_its_own_folder_alone(rectrain, run, tmp_path, f
     schema["categorical"][0]["encoding"]["file"] = file
     (run / "schema.json").write_text(json.dumps(schema), encoding="utf-8")
     refused(predict(rectrain), "schema.json", "encoding.file", "vocab/C1.parquet")
+
+
+def test_a_schema_of_another_transform(rectrain, run):
+    schema = json.loads((run / "schema.json").read_text(encoding="utf-8"))
+    numbers = next(f for f in schema["categorical"] if f["encoding"]["type"] == "log_square")
+    numbers["name"] += "x"
+    (run / "schema.json").write_text(json.dumps(schema), encoding="utf-8")
+    refused(predict(rectrain), "Expected config.yaml, schema.json and vocab/ of one run")
 
 
 class Hostile:

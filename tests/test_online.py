@@ -571,7 +571,8 @@ def test_bad_rows_are_skipped_counted_and_told(online, refusal, tmp_path, lines)
     assert {entry["file"] for entry in found} == {"bad.tsv"}
     assert [entry["line"] for entry in found] == [101, 902, 2_403, 2_504, 3_905, 4_006]
     assert [entry["why"] for entry in found if "2 columns" not in entry["why"]] == [
-        "column 'label' is 7.0; expected a label, 0 or 1. Mend the file, or set data.labels.click."
+        "column 'label' is 7.0; expected a label, 0 or 1. Mend the file, or set data.labels.click to {column: label, "
+        "at_least: 1}, which is 1 from 1 on."
     ] * 2
     said = refusal("more", "data.files=bad.tsv", "data.max_bad_rows=5")
     assert all(part in said for part in ("bad row 6; expected at most 5", "data.max_bad_rows", "bad_rows.jsonl"))

@@ -161,5 +161,5 @@ def test_what_the_run_left_must_be_of_one_run(rectrain, run, tmp_path):
     (moved / "vocab/C2.parquet").write_bytes(b"PAR1")
     code, _, err = rectrain("predict", "run=moved", f"input={run[1]}", "output=scores.csv")
     assert code == 2
-    assert "the vocabulary is missing or damaged" in err
+    assert "vocab/C2.parquet: the vocabulary is missing or damaged" in err
     assert not (tmp_path / "scores.csv").exists()

@@ -123,6 +123,7 @@ class Quantile:
         del self._fit
 
     def restore(self, encoding: dict, folder: Path):
+        _check_kind(self.name, encoding, self.encoding)
         self.encoding = encoding
 
     @property
@@ -162,6 +163,7 @@ class Number:
         self.encoding |= parameters
 
     def restore(self, encoding: dict, folder: Path):
+        _check_kind(self.name, encoding, self.encoding)
         self.encoding = encoding
 
     def values(self, block: Block) -> np.ndarray:
@@ -299,6 +301,15 @@ def _fit(transform: str) -> statistics.Moments | statistics.Extremes | statistic
 
 def _present(block: Block, want: Want) -> np.ndarray:
     return numbers(block, want.column, want.key).drop_null().to_numpy(zero_copy_only=False)
+
+
+def _check_kind(name: str, known: dict, own: dict):
+    """Refuses what an earlier fit found for another transform."""
+    if known.get("type") != own["type"]:
+        raise InputError(
+            f"the features of the config are not those of the schema ({name}: {own['type']} and {known.get('type')}). "
+            "Expected config.yaml, schema.json and vocab/ of one run."
+        )
 
 
 def _check_has_values(fit, want: Want):

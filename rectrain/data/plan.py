@@ -6,7 +6,6 @@ from itertools import accumulate
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
 
 from rectrain import schema
 from rectrain.config import (
@@ -139,10 +138,7 @@ class Features:
         """
         entries: list = [*known.categorical, *known.numeric, *known.multi_valued]
         encodings = {entry.name: entry.encoding for entry in entries}
-        try:
-            on_each(lambda f: f.restore(encodings.get(f.name, {}), folder), self._fitted())
-        except (OSError, pa.ArrowException) as error:
-            raise InputError(f"{folder} lacks a vocabulary, or holds a damaged one ({error}).") from error
+        on_each(lambda f: f.restore(encodings.get(f.name, {}), folder), self._fitted())
         self._offsets = self._number_rows()
         made = self._schema()
         for kind in ("categorical", "numeric", "multi_valued", "crosses", "labels"):

@@ -48,6 +48,7 @@ VISITS = {
     "sample": None,
 }
 SPLITS = [{"by": "order"}, {"by": "random"}, {"by": "hash", "column": "visitor"}, {"by": "time"}]
+_REPORT = ("run/report.json", "run/report.html", "run/train.log")
 HISTORY = {"user": "visitor", "steps": ["city"], "max_length": 3}
 
 
@@ -57,11 +58,13 @@ class Case:
 
     run: raises what went wrong.  exits: it gives an exit code instead, and what it said.
     names: one of them stands in each message.  writes: globs of what success may write or change.
+    tells: the same of a refusal: where a run that had begun says that it failed.
     """
 
     run: Callable[[], object]
     names: tuple[str, ...]
     writes: tuple[str, ...] = ()
+    tells: tuple[str, ...] = ()
     exits: bool = False
 
 
@@ -366,7 +369,7 @@ class Online:
             path = rng.choice(sorted(p for p in (folder / "run/checkpoints").rglob("*") if p.is_file()))
             mutate_file(path, rng)
         names = ("run/checkpoints", "hydra.run.dir", "data.files", "rows.csv")
-        return Case(lambda: run_command("online", self._config, folder / "run"), names, ("run/*",))
+        return Case(lambda: run_command("online", self._config, folder / "run"), names, ("run/*",), _REPORT)
 
 
 class TrainedRun:

@@ -21,6 +21,7 @@ from rectrain.data.readers.checks import (
 from rectrain.errors import InputError
 
 BLOCK_ROWS = 65_536
+BLOCK_BYTES = 64 << 20  # about as much text as a block may take where a dictionary repeats it
 
 
 def read(
@@ -94,15 +95,54 @@ def _one_line(error: Exception) -> str:
 
 
 def _batches(path: Path, file: pa.parquet.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
-    batches = file.iter_batches(BLOCK_ROWS, columns=columns)
+    batches = None
     while True:
         try:
+            batches = batches or file.iter_batches(_block_rows(path, file, columns), columns=columns)
             batch = next(batches, None)
         except (pa.ArrowException, OSError) as error:
             raise _damaged(path, error) from error
         if batch is None:
             return
         yield batch
+
+
+def _block_rows(path: Path, file: pa.parquet.ParquetFile, columns: list[str]) -> int:
+    """Fewer where dictionaries hold long texts: a file of a few bytes may say one of them a million times."""
+    fewest = BLOCK_ROWS
+    for group in range(file.num_row_groups):
+        metadata = file.metadata.row_group(group)
+        chunks = [metadata.column(i) for i in range(metadata.num_columns)]
+        coded = [chunk for chunk in chunks if _may_grow(chunk) and chunk.path_in_schema.split(".")[0] in columns]
+        for chunk, longest in zip(coded, _longest_texts(path, group, coded), strict=True):
+            bytes_of_row = longest * -(-chunk.num_values // metadata.num_rows)
+            fewest = min(fewest, BLOCK_BYTES // max(bytes_of_row, 1))
+    return max(fewest, 1)
+
+
+def _may_grow(chunk: pa.parquet.ColumnChunkMetaData) -> bool:
+    is_long = chunk.total_uncompressed_size > BLOCK_BYTES // BLOCK_ROWS
+    return chunk.physical_type == "BYTE_ARRAY" and chunk.has_dictionary_page and is_long
+
+
+def _longest_texts(path: Path, group: int, chunks: list[pa.parquet.ColumnChunkMetaData]) -> list[int]:
+    """Bytes of the longest text of each dictionary; reads the dictionaries and no more."""
+    if not chunks:
+        return []
+    names = [chunk.path_in_schema for chunk in chunks]
+    with pa.parquet.ParquetFile(path, read_dictionary=names) as file:
+        batch = next(file.iter_batches(1, row_groups=[group], columns=names))
+    dictionaries = [_dictionary(batch[name.split(".")[0]]) for name in names]
+    return [pc.max(pc.binary_length(d)).as_py() or 0 for d in dictionaries]
+
+
+def _dictionary(column: pa.Array) -> pa.Array:
+    while not pa.types.is_dictionary(column.type):
+        if pa.types.is_nested(column.type) and hasattr(column, "values"):
+            column = column.values
+        else:  # a type that is refused as a column
+            return pa.array([], pa.binary())
+    return column.dictionary
 
 
 def _column(path: Path, first_row: int, batch: pa.RecordBatch, name: str, kind: str) -> pa.Array:
