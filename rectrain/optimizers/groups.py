@@ -170,8 +170,8 @@ def _dense_sums(context, gradients: list) -> list:
 def _sparse_sums(context, gradients: list, tables: list) -> list:
     """Rows of all replicas side by side on the first one's device, where they are merged once for all.
 
-    TensorFlow's own sum gathers them by collectives, whose shapes may not change from one round of a loop to the next,
-    and which crash on rows of none (tensorflow/tensorflow#65785).
+    TensorFlow's own sum would leave that to each replica; by collectives it also crashes where no replica has looked up
+    a row (tensorflow/tensorflow#65785).
     """
 
     def join(strategy, gradients):

@@ -82,7 +82,7 @@ class Steps:
 
 
 def _shares(dataset, num_replicas: int):
-    """Each batch as `num_replicas` batches in a row, of equal size but for one row; those of a short one may be empty."""
+    """Each batch as `num_replicas` shares in a row, equal but for a row; those of a short batch may be empty."""
     if num_replicas == 1:
         return dataset
 
