@@ -1,0 +1,171 @@
+"""strategy=mirrored makes the steps of strategy=one: the same weights, slots, scores, and the same on each replica.
+
+Batches are ragged, and short ones leave replicas without rows. Epsilons are large, as a gradient that is 0 but for
+rounding would else move a weight by a whole step.
+"""
+
+import functools
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+from hydra import compose, initialize_config_module
+from omegaconf import OmegaConf
+
+from rectrain.config import StrategyConfig, TrainConfig
+from rectrain.schema import Schema
+from rectrain.sections import train_config
+from rectrain.training import strategy as strategies
+from rectrain.training.build import build_steps, variables_by_name
+from rectrain.training.gates import gate_figures
+from rectrain.training.steps import Steps
+from tests import samples
+
+ROOT = Path(__file__).parents[1]
+ROWS = (16, 16, 5, 16, 1, 16, 2, 3)  # of the batches, over and over
+ROWS_OF_BATCH_NORM = (16, 13, 5, 16, 7, 16, 8, 10)  # with fewer it divides by variances that are 0 but for rounding
+NUM_STEPS = 104
+RATE = {"warmup_steps": 5, "decay": "cosine", "decay_steps": NUM_STEPS, "final_fraction": 0.1}
+CONSTANT = {"warmup_steps": 0, "decay": "constant", "decay_steps": 1, "final_fraction": 0.0}
+
+LAZY_ADAM = ("optimizer=lazy_adam", "optimizer.learning_rate=0.01", "optimizer.epsilon=1e-3")
+L2_AND_CLIP = ("optimizer.l2_embedding=0.01", "optimizer.l2_dense=0.01", "optimizer.clip_norm=0.5")
+DEEP = ("model.embedding_dim=4", "model.embedding_stddev=0.1", "model.hidden_units=[8,5]")
+DEEPFM = ("model=deepfm", *DEEP)
+SEQUENCES = (*LAZY_ADAM, *DEEP, "model.attention_units=[6]")
+SEVERAL = ("model.embedding_dim=4", "model.embedding_stddev=0.1", "model.tower_units=[5]")
+CASES = {
+    "deepfm": (*DEEPFM, *LAZY_ADAM, *L2_AND_CLIP, "model.batch_norm=true", "optimizer.regularize=frequency"),
+    "mmoe": ("model=mmoe", *SEVERAL, *LAZY_ADAM, "model.num_experts=3", "model.expert_units=[6]"),
+    "dcn_v2": ("model=dcn_v2", *DEEP, *LAZY_ADAM, "model.batch_norm=true"),
+    "din": ("model=din", *SEQUENCES, "model.hidden_activation=dice"),
+    "sim_soft": ("model=sim_soft", *SEQUENCES, "model.num_found=3", "model.num_trained=4"),
+    "sim_hard": ("model=sim_hard", *SEQUENCES),
+    "esmm": ("model=esmm", "task=funnel", *SEVERAL, *LAZY_ADAM),
+    "adam": (*DEEPFM, "optimizer=adam", "optimizer.learning_rate=0.01", "optimizer.epsilon=1e-3"),
+    "adagrad": (*DEEPFM, "optimizer=adagrad", "optimizer.initial_accumulator_value=0.1", *L2_AND_CLIP),
+    "rowwise_adagrad": (*DEEPFM, "optimizer=rowwise_adagrad", "optimizer.initial_accumulator_value=0.1"),
+    "sgd": (*DEEPFM, "optimizer=sgd", "optimizer.rates=inverse_sqrt", "optimizer.lambda1=1e-4"),
+    "ftrl": (*DEEPFM, "optimizer=ftrl", "optimizer.beta=1", "optimizer.lambda1=1e-4", "optimizer.lambda_group=1e-5"),
+    "wide_ftrl": (
+        *DEEPFM, "optimizer=wide_ftrl", "optimizer.wide.beta=1", "optimizer.deep.initial_accumulator_value=0.1",
+        *L2_AND_CLIP,
+    ),
+    "l2_batch": (*DEEPFM, *LAZY_ADAM, *L2_AND_CLIP),
+    "l2_table": (*DEEPFM, *LAZY_ADAM, *L2_AND_CLIP, "optimizer.regularize=table"),
+}  # fmt: skip
+OF_HISTORIES, OF_SEVERAL_TASKS = ("din", "sim_soft", "sim_hard"), ("mmoe", "esmm")
+FAST = ("deepfm",)
+
+
+def schema_of(case: str) -> Schema:
+    labels = ("click", "conversion") if case in OF_SEVERAL_TASKS else ("click",)
+    return samples.with_histories(labels=labels) if case in OF_HISTORIES else samples.schema(labels=labels)
+
+
+def config_of(case: str, num_replicas: int) -> TrainConfig:
+    strategy = ["strategy=mirrored", f"strategy.cpu_replicas={num_replicas}"] if num_replicas > 1 else ["strategy=one"]
+    with initialize_config_module("rectrain.configs", version_base="1.3"):
+        return train_config(OmegaConf.to_container(compose("train", [*CASES[case], *strategy]), resolve=True))
+
+
+def batches(case: str):
+    schema, sizes = schema_of(case), ROWS_OF_BATCH_NORM if "model.batch_norm=true" in CASES[case] else ROWS
+    for number in range(NUM_STEPS):
+        rows, rng = sizes[number % len(sizes)], np.random.default_rng([7, number])
+        labels = (rng.random((rows, len(schema.labels))) < 0.4).astype("float32")
+        weight = rng.uniform(0.5, 2, rows).astype("float32")
+        yield {
+            **samples.batch(schema, rows, seed=number),
+            "labels": np.minimum(labels, labels[:, :1]),
+            "weight": weight,
+        }
+
+
+def dataset(case: str):
+    specs = {name: tf.TensorSpec(_any_length(name, x.shape), x.dtype) for name, x in next(batches(case)).items()}
+    return tf.data.Dataset.from_generator(lambda: batches(case), output_signature=specs)
+
+
+def _any_length(name: str, shape: tuple) -> tuple:
+    """Any number of rows, and of steps of a history."""
+    return (None, None) if name.startswith(("history", "long", "hits")) else (None, *shape[1:])
+
+
+def learned(case: str, num_replicas: int) -> dict[str, np.ndarray]:
+    """All state after the steps, the losses, and what the model then says."""
+    schema, config = schema_of(case), config_of(case, num_replicas)
+    occurrences = np.linspace(1, 50, schema.num_linear_rows, dtype=np.float32)
+    schedule = CONSTANT if case == "ftrl" else RATE
+    steps = build_steps(config, schema, schedule, "float32", occurrences=occurrences)
+    losses = steps.train(steps.distribute(dataset(case)), tf.constant(NUM_STEPS)).numpy()
+    return {"losses": losses, **state(steps), **scores(steps, samples.batch(schema, 7, seed=999))}
+
+
+def state(steps: Steps) -> dict[str, np.ndarray]:
+    found = {}
+    for name, variable in variables_by_name(steps.model, steps.optimizer).items():
+        first, *others = steps.strategy.experimental_local_results(variable)
+        for other in others:
+            np.testing.assert_array_equal(first.numpy(), other.numpy(), err_msg=name)
+        found[name] = first.numpy()
+    return found
+
+
+def scores(steps: Steps, batch: dict) -> dict[str, np.ndarray]:
+    gates = gate_figures(steps.model, [batch])
+    return {
+        **{f"score {task}": values.numpy() for task, values in steps.score(batch).items()},
+        **{f"gate {name}": np.array([*figures["load"], figures["entropy"]]) for name, figures in gates.items()},
+    }
+
+
+def save_learned(file: str, cases: tuple[str, ...], replicas: tuple[int, ...]):
+    """Runs in a process of its own: logical devices cannot be changed once TensorFlow has started."""
+    strategies.create(StrategyConfig("mirrored", cpu_replicas=max(replicas)))
+    arrays = {}
+    for case in cases:
+        for number, num_replicas in enumerate(replicas):
+            arrays |= {f"{case}:{number}:{name}": value for name, value in learned(case, num_replicas).items()}
+    np.savez(file, **arrays)
+
+
+@functools.cache
+def learned_by(cases: tuple[str, ...], replicas: tuple[int, ...]) -> dict:
+    """{(case, number of the run): {name: array}}."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = f"{folder}/learned.npz"
+        code = f"from tests.test_mirrored import save_learned; save_learned({file!r}, {cases!r}, {replicas!r})"
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+        found: dict = {}
+        for key, value in np.load(file).items():
+            case, number, name = key.split(":")
+            found.setdefault((case, int(number)), {})[name] = value
+        return found
+
+
+def assert_close(received: dict, expected: dict):
+    assert received.keys() == expected.keys()
+    for name, value in received.items():
+        np.testing.assert_allclose(value, expected[name], rtol=1e-5, atol=1e-5, err_msg=name)
+
+
+@pytest.mark.parametrize("case", FAST)
+def test_three_replicas_learn_what_one_learns(case):
+    found = learned_by(FAST, (1, 3))
+    assert_close(found[case, 1], found[case, 0])
+    assert len(found[case, 0]["losses"]) == NUM_STEPS
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", CASES)
+def test_two_and_three_replicas_learn_what_one_learns_and_twice_the_same(case):
+    found = learned_by(tuple(CASES), (1, 2, 3, 2, 3))
+    for number in (1, 2):
+        assert_close(found[case, number], found[case, 0])
+        for name, value in found[case, number + 2].items():
+            np.testing.assert_array_equal(value, found[case, number][name], err_msg=name)
