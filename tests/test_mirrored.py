@@ -5,6 +5,9 @@ rounding would else move a weight by a whole step.
 """
 
 import functools
+import json
+import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -17,11 +20,15 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 from rectrain.config import StrategyConfig, TrainConfig
+from rectrain.errors import InputError
+from rectrain.outputs.run_report import weights_sha256
 from rectrain.schema import Schema
 from rectrain.sections import train_config
 from rectrain.training import strategy as strategies
 from rectrain.training.build import build_steps, variables_by_name
+from rectrain.training.checkpoint import Checkpoints
 from rectrain.training.gates import gate_figures
+from rectrain.training.restore import restore_model
 from rectrain.training.steps import Steps
 from tests import samples
 
@@ -60,6 +67,10 @@ CASES = {
 }  # fmt: skip
 OF_HISTORIES, OF_SEVERAL_TASKS = ("din", "sim_soft", "sim_hard"), ("mmoe", "esmm")
 FAST = ("deepfm",)
+MIRRORED_RUN = (
+    "strategy=mirrored", "strategy.cpu_replicas=2", "data.sample.rows=3000", "trainer.batch_size=250",
+    "trainer.epochs=1", "model.hidden_units=[8]", "hydra.run.dir=run",
+)  # fmt: skip
 
 
 def schema_of(case: str) -> Schema:
@@ -169,3 +180,85 @@ def test_two_and_three_replicas_learn_what_one_learns_and_twice_the_same(case):
         assert_close(found[case, number], found[case, 0])
         for name, value in found[case, number + 2].items():
             np.testing.assert_array_equal(value, found[case, number][name], err_msg=name)
+
+
+def check_checkpoints_fit_both(folder: str):
+    """Runs in a process of its own."""
+    strategies.create(StrategyConfig("mirrored", cpu_replicas=2))
+    for saves, restores in ((2, 1), (1, 2)):
+        made = [build_steps(config_of("deepfm", n), schema_of("deepfm"), RATE, "float32") for n in (saves, restores)]
+        variables = [variables_by_name(steps.model, steps.optimizer) for steps in made]
+        made[0].train(made[0].distribute(dataset("deepfm")), tf.constant(9))
+        made[0].optimizer.scale(0.5)
+        first, second = (Checkpoints(Path(folder, str(saves)), of, keep=1) for of in variables)
+        first.save(9, {}, best=None)
+        second.restore(9)
+        for name, value in state(made[0]).items():
+            np.testing.assert_array_equal(state(made[1])[name], value, err_msg=name)
+        assert made[1].optimizer.learning_rates(0) == made[0].optimizer.learning_rates(0)
+
+
+@pytest.mark.slow
+def test_a_checkpoint_of_replicas_is_one_of_a_single_device_and_the_other_way_round(tmp_path):
+    code = f"from tests.test_mirrored import check_checkpoints_fit_both; check_checkpoints_fit_both({str(tmp_path)!r})"
+    subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+
+
+@pytest.mark.slow
+def test_a_mirrored_run_is_scored_and_exported_on_one_device(rectrain, tmp_path):
+    command = [sys.executable, "-c", "from rectrain.cli import main; main()", "model=deepfm", *MIRRORED_RUN]
+    subprocess.run(command, cwd=tmp_path, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    report = json.loads((tmp_path / "run/report.json").read_text(encoding="utf-8"))
+    assert report["replicas"] == 2
+    assert report["device"].startswith("2 replicas on CPU")
+
+    code, _, err = rectrain("evaluate", "run=run", "split=test")
+    assert code == 0, err
+    evaluation = json.loads((tmp_path / "run/evaluation-test.json").read_text(encoding="utf-8"))
+    assert evaluation["metrics"]["test"] == report["metrics"]["test"]
+    assert evaluation["device"].startswith("CPU")
+    model = restore_model(tmp_path / "run", "best").steps.model
+    assert weights_sha256(model) == report["weights_sha256"]
+    assert rectrain("export", "run=run")[0] == 0
+
+
+def test_auto_is_mirrored_where_there_is_more_than_one_gpu(monkeypatch):
+    made = []
+    monkeypatch.setattr(tf.distribute, "MirroredStrategy", lambda devices, **_: made.append(devices))
+    monkeypatch.setattr(tf.distribute, "OneDeviceStrategy", made.append)
+    for num_gpus in range(4):
+        monkeypatch.setattr(tf.config, "list_physical_devices", lambda kind, n=num_gpus: ["a GPU"] * n)
+        strategies.create(StrategyConfig("auto"))
+    assert made == ["/cpu:0", "/gpu:0", ["/gpu:0", "/gpu:1"], ["/gpu:0", "/gpu:1", "/gpu:2"]]
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "takes all GPUs, and TensorFlow sees none"),
+        ({"devices": ["gpu:0", "gpu:1"]}, "strategy.devices: there is no 'gpu:0'; TensorFlow sees cpu:0"),
+        ({"devices": ["cpu:0", "cpu:0"]}, r"strategy.devices=\[cpu:0,cpu:0\]: expected one or more different devices"),
+        ({"devices": []}, r"strategy.devices=\[\]: expected one or more different devices"),
+        ({"cpu_replicas": 7}, "strategy.cpu_replicas=7: this process has begun with 1 on its CPU"),
+    ],
+)
+@pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="there are GPUs")
+def test_devices_that_are_not_there_are_told_by_their_key(settings, message):
+    assert len(tf.config.list_logical_devices("CPU")) == 1
+    with pytest.raises(InputError, match=message):
+        strategies.create(StrategyConfig("mirrored", **settings))
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["+strategy.cpu_replicas=2"], "strategy.devices and strategy.cpu_replicas need strategy=mirrored, not auto"),
+        (["strategy=mirrored", "strategy.cpu_replicas=2", "strategy.devices=[cpu:0]"], "set it or strategy.devices to"),
+        (["strategy=mirrored", "strategy.cpu_replicas=0"], r"strategy.cpu_replicas=0: expected int in \[1, inf\)"),
+        (["online", "model=lr", "strategy=mirrored"], "rectrain online learns on one device. Set strategy=one"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused(rectrain, overrides, message):
+    code, _, err = rectrain(*overrides)
+    assert code == 2
+    assert re.search(message, err), err
