@@ -21,6 +21,8 @@ from omegaconf import OmegaConf
 
 from rectrain.config import StrategyConfig, TrainConfig
 from rectrain.errors import InputError
+from rectrain.layers.dice import Dice
+from rectrain.layers.mlp import _batch_norm
 from rectrain.outputs.run_report import weights_sha256
 from rectrain.schema import Schema
 from rectrain.sections import train_config
@@ -182,13 +184,33 @@ def test_two_and_three_replicas_learn_what_one_learns_and_twice_the_same(case):
             np.testing.assert_array_equal(value, found[case, number][name], err_msg=name)
 
 
+@pytest.mark.slow
+@pytest.mark.own_process
+@pytest.mark.parametrize("make", [lambda: _batch_norm(0), Dice])
+def test_statistics_are_those_of_all_rows_where_shares_are_unequal_or_empty(make):
+    strategy = strategies.create(StrategyConfig("mirrored", cpu_replicas=3))
+    x = np.random.default_rng(0).normal(1, 2, size=(9, 4)).astype("float32")
+    shares = [tf.constant(part) for part in (x[:7], x[7:], x[9:])]
+    alone = make()
+    expected = alone(x, training=True)
+    with strategy.scope():
+        layer = make()
+        layer.build((None, 4))
+    inputs = strategy.experimental_distribute_values_from_function(lambda c: shares[c.replica_id_in_sync_group])
+    outputs = tf.function(lambda: strategy.run(lambda share: layer(share, training=True), (inputs,)))()
+    received = np.concatenate([part.numpy() for part in strategy.experimental_local_results(outputs)])
+    np.testing.assert_allclose(received, expected, rtol=1e-4, atol=1e-5)
+    for weight, of_alone in zip(layer.weights, alone.weights, strict=True):
+        np.testing.assert_allclose(weight.numpy(), of_alone.numpy(), rtol=1e-5, err_msg=weight.path)
+
+
 def check_checkpoints_fit_both(folder: str):
     """Runs in a process of its own."""
     strategies.create(StrategyConfig("mirrored", cpu_replicas=2))
     for saves, restores in ((2, 1), (1, 2)):
-        made = [build_steps(config_of("deepfm", n), schema_of("deepfm"), RATE, "float32") for n in (saves, restores)]
+        made = [build_steps(config_of("dcn_v2", n), schema_of("dcn_v2"), RATE, "float32") for n in (saves, restores)]
         variables = [variables_by_name(steps.model, steps.optimizer) for steps in made]
-        made[0].train(made[0].distribute(dataset("deepfm")), tf.constant(9))
+        made[0].train(made[0].distribute(dataset("dcn_v2")), tf.constant(9))
         made[0].optimizer.scale(0.5)
         first, second = (Checkpoints(Path(folder, str(saves)), of, keep=1) for of in variables)
         first.save(9, {}, best=None)
