@@ -328,7 +328,15 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class StrategyConfig:
-    name: Literal["one"]
+    name: Literal["auto", "one", "mirrored"]
+    devices: list[str] | None = None  # of mirrored alone, as in [gpu:0, gpu:1]; null: all GPUs
+    cpu_replicas: Count | None = None  # of mirrored alone: replicas on one CPU, for tests
+
+    def __post_init__(self):
+        if self.name != "mirrored" and (self.devices or self.cpu_replicas):
+            raise InputError(f"strategy.devices and strategy.cpu_replicas need strategy=mirrored, not {self.name}.")
+        if self.devices is not None and self.cpu_replicas is not None:
+            raise InputError("strategy.cpu_replicas makes devices of its own; set it or strategy.devices to null.")
 
 
 @dataclass(frozen=True)

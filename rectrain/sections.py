@@ -42,6 +42,8 @@ def online_config(raw: dict) -> OnlineConfig:
     _check_reader(config.data)
     if config.online.source == "prepared":
         _refuse_skipping(config.data)
+    if config.strategy.name != "one":
+        raise InputError(f"strategy={config.strategy.name}: rectrain online learns on one device. Set strategy=one.")
     if config.optimizer.regularize == "frequency":
         raise InputError(
             "optimizer.regularize=frequency needs the counts of a whole training split, which a stream has not. Set "

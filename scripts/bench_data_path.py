@@ -77,7 +77,7 @@ def shuffled(prepared: Prepared, epoch: int) -> tf.data.Dataset:
 
 def rate(steps: Steps, dataset: tf.data.Dataset, num_steps: int) -> float:
     """Rows a second once the first batch is there."""
-    iterator = iter(steps.strategy.distribute_datasets_from_function(lambda _: dataset))
+    iterator = steps.distribute(dataset)
     steps.train(iterator, tf.constant(1)).numpy()
     started = time.perf_counter()
     for _ in range(num_steps // STEPS_PER_CALL):

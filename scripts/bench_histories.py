@@ -110,7 +110,7 @@ def timed(config, prepared: Prepared, rounds: int) -> list[float]:
         batch |= views.read(batch)
         reading.append(time.perf_counter() - started)
         dataset = tf.data.Dataset.from_tensors(batch).repeat()
-        iterator = iter(steps.strategy.distribute_datasets_from_function(lambda _, dataset=dataset: dataset))
+        iterator = steps.distribute(dataset)
         steps.train(iterator, tf.constant(1)).numpy()
         started = time.perf_counter()
         steps.train(iterator, tf.constant(5)).numpy()

@@ -1,11 +1,25 @@
 """What tests of the whole command line share."""
 
 import json
+import os
+import subprocess
 import sys
 
 import pytest
 
 from rectrain.cli import _main
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pyfunc_call(pyfuncitem):
+    """Runs a test that is marked own_process in a new one, where TensorFlow has not made its devices yet."""
+    if pyfuncitem.get_closest_marker("own_process") is None or "IN_OWN_PROCESS" in os.environ:
+        return None
+    command = [sys.executable, "-m", "pytest", "-q", "-m", "own_process", pyfuncitem.nodeid]
+    environment = {**os.environ, "IN_OWN_PROCESS": "1"}
+    done = subprocess.run(command, cwd=pyfuncitem.config.rootpath, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return True
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ def train_graph(*overrides):
     schema = bench.synthetic_schema(config.bench)
     steps = build_steps(config, schema, CONSTANT_RATE, config.bench.precision)
     batch = bench.synthetic_batch(schema, config.bench.batch_size, 0)
-    iterator = iter(steps.strategy.distribute_datasets_from_function(lambda _: tf.data.Dataset.from_tensors(batch)))
+    iterator = steps.distribute(tf.data.Dataset.from_tensors(batch))
     graph = steps.train.get_concrete_function(iterator, tf.constant(1)).graph
     (body,) = [f for name, f in graph._functions.items() if "while_body" in str(name)] or [None]
     nodes = body.cached_definition.node_def if hasattr(body, "cached_definition") else body.definition.node_def

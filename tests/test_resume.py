@@ -55,6 +55,9 @@ FAMILIES = {
 }  # fmt: skip
 
 
+MIRRORED = (*DCN, "model.batch_norm=true", "strategy=mirrored", "strategy.cpu_replicas=2")
+
+
 @pytest.fixture(scope="module")
 def prepared(tmp_path_factory):
     return tmp_path_factory.mktemp("data") / "prepared"
@@ -196,9 +199,9 @@ def test_killed_once_at_each_kind_of_moment(done, live, tmp_path, whole):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", [*FAMILIES, pytest.param("mirrored", marks=pytest.mark.own_process)])
 def test_killed_again_and_again_at_random(done, live, tmp_path, family, whole):
-    options = (*FAMILIES[family], *LONG)
+    options = (*(MIRRORED if family == "mirrored" else FAMILIES[family]), *LONG)
     expected = whole(*options)
     moments, _ = live("counted", *options)
     rng = random.Random(family)

@@ -96,6 +96,7 @@ def _evaluate(config: EvaluateConfig) -> dict:
     from rectrain.evaluation.evaluate import split_curves, split_metrics
     from rectrain.outputs.run_report import machine
     from rectrain.training.restore import checkpoint_steps
+    from rectrain.training.strategy import describe_device
 
     named = config.checkpoint if isinstance(config.checkpoint, list) else [config.checkpoint]
     checkpoint, *others = checkpoint_steps(RunDir(Path(config.run)), named)
@@ -117,6 +118,7 @@ def _evaluate(config: EvaluateConfig) -> dict:
         "slices": _slices(config.evaluate.by, model, scored, ids),
         "importance": _importance(config, rows, len(scored.labels)),
         "explanations": _explanations(config, rows, len(scored.labels)),
+        "device": describe_device(model.steps.strategy),
         **machine(),
     }
     compared = [{"step": step, "metrics": _metrics_at(rows, step)} for step in others]

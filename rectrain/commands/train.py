@@ -136,7 +136,7 @@ def _header(config: TrainConfig, prepared: Prepared, trainer, run_dir: RunDir) -
         "model": f"{config.model.name}: {parameters['total']:,} parameters, {parameters['embedding']:,} in tables",
         "training": f"at most {trainer.total_steps:,} steps of {config.trainer.batch_size:,} rows, "
         f"{trainer.steps_per_epoch:,} an epoch, {config.trainer.precision}",
-        "device": describe_device(),
+        "device": describe_device(trainer.steps.strategy),
         "outputs": str(run_dir.path),
     }
     if trainer.done.step:

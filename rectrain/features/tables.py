@@ -110,10 +110,10 @@ def _gather(table: keras.Variable, ids):
 
 def _own_copy(variable: tf.Variable) -> tf.Variable:
     """The replica's copy of a mirrored variable, which has no sparse read itself: tf.gather would read it whole."""
-    copies = tf.distribute.get_strategy().experimental_local_results(variable)
+    copies = variable.values if isinstance(variable, tf.distribute.DistributedValues) else (variable,)
     if tf.distribute.in_cross_replica_context():  # a layer is being built
         return copies[0]
-    return next(copy for copy in copies if copy.handle is variable.handle)
+    return next(copy for copy in copies if copy.handle is variable.handle)  # the first one's outside of the strategy
 
 
 @tf.custom_gradient

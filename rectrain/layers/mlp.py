@@ -6,6 +6,7 @@ Shape letters: B batch, D width.
 from itertools import accumulate
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from rectrain.errors import InputError
@@ -67,7 +68,7 @@ class MLP(keras.layers.Layer):
             self.activations[position].build(x_shape)
         if self.dropout:
             # keras.layers.Dropout names its seed state with a counter of the process; this name is stable.
-            self.seed_generator = keras.random.SeedGenerator(name="dropout")
+            self.seed_generator = _ReplicaSeeds(name="dropout")
 
     def call(self, x, training=False):
         for position, dense in enumerate(self.dense):
@@ -78,6 +79,17 @@ class MLP(keras.layers.Layer):
             if self.dropout and training:
                 x = keras.random.dropout(x, self.dropout, seed=self.seed_generator)
         return x
+
+
+class _ReplicaSeeds(keras.random.SeedGenerator):
+    """Other seeds on each replica; else the rows of all would lose the same units."""
+
+    def next(self, ordered=True):
+        seed = super().next(ordered=ordered)
+        context = tf.distribute.get_replica_context()
+        if context is None or context.num_replicas_in_sync == 1:  # None: a layer is being built
+            return seed
+        return seed + tf.cast(tf.stack([context.replica_id_in_sync_group, 0]), seed.dtype)
 
 
 class Logit(keras.layers.Layer):

@@ -31,7 +31,8 @@ def run_report(command: str, config: dict, prepared: Prepared, trainer: Trainer,
         "seconds": _seconds(done),
         "versions": _versions(),
         "git": _git_commit(),
-        "device": describe_device(),
+        "device": describe_device(trainer.steps.strategy),
+        "replicas": trainer.steps.strategy.num_replicas_in_sync,
         "data": _data(prepared),
         "metrics": metrics,
         "history": done.evaluations,
@@ -92,8 +93,8 @@ def _history(history: History) -> dict:
 
 
 def machine() -> dict:
-    """What ran, on what, and the most memory that this process has used."""
-    return {"versions": _versions(), "device": describe_device(), "peak_rss_bytes": _peak_rss_bytes()}
+    """What ran, and the most memory that this process has used."""
+    return {"versions": _versions(), "peak_rss_bytes": _peak_rss_bytes()}
 
 
 def _versions() -> dict[str, str]:

@@ -12,6 +12,7 @@ from rectrain.config import SMALLEST_TABLE, BenchConfig, StepBenchConfig
 from rectrain.schema import Categorical, History, Numeric, Schema, Step
 from rectrain.training.build import CONSTANT_RATE, build_steps
 from rectrain.training.steps import Steps
+from rectrain.training.strategy import describe_device
 
 _WARM_UP_STEPS = 10
 _STEPS_PER_CALL = 10  # of the compiled loop, as in training: the end of a step runs beside the start of the next
@@ -37,6 +38,7 @@ def measure(config: BenchConfig) -> dict:
         "looked_up_rows": ids[0].size,
         "distinct_rows": round(np.mean([np.unique(i).size for i in ids])),
         "parameters": steps.model.count_params(),
+        "device": describe_device(steps.strategy),
     }
 
 
@@ -113,7 +115,7 @@ def _seconds(steps: Steps, batches: list[dict], num_steps: int) -> tuple[np.ndar
     """Steps and seconds of each call."""
     stacked = {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
     dataset = tf.data.Dataset.from_tensor_slices(stacked).repeat().prefetch(2)
-    iterator = iter(steps.strategy.distribute_datasets_from_function(lambda _: dataset))
+    iterator = steps.distribute(dataset)
     steps.train(iterator, tf.constant(_WARM_UP_STEPS))
     calls = [min(_STEPS_PER_CALL, num_steps - done) for done in range(0, num_steps, _STEPS_PER_CALL)]
     seconds = []

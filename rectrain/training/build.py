@@ -88,9 +88,9 @@ def build_steps(
     """
     tasks = from_schema(schema) if isinstance(config, BenchConfig) else from_config(config.task, schema)
     keep_freed_memory()
+    strategy = strategies.create(config.strategy)
     keras.backend.clear_session()
     keras.utils.set_random_seed(config.seed)
-    strategy = strategies.create(config.strategy)
     with strategy.scope():
         optimizer = GroupedOptimizer(_flat(config.optimizer), schedule)
         with default_policy(precision), first_order_tables_apart(not optimizer.moves_columns_alike):

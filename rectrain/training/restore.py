@@ -8,7 +8,7 @@ from typing import Any, Self
 
 import numpy as np
 
-from rectrain.config import TrainConfig, parse
+from rectrain.config import StrategyConfig, TrainConfig, parse
 from rectrain.console import say
 from rectrain.data.batches import Rows
 from rectrain.data.manifest import Prepared
@@ -92,7 +92,8 @@ def restore_model(path: Path, checkpoint: str | int) -> RestoredModel:
     run_dir = RunDir(path)
     config, schema = _config(run_dir), read_schema(run_dir)
     (step,) = checkpoint_steps(run_dir, [checkpoint])
-    steps = build_steps(config, schema, CONSTANT_RATE, config.trainer.precision, trains=False)
+    on_one = dataclasses.replace(config, strategy=StrategyConfig("one"))  # whatever it was trained on
+    steps = build_steps(on_one, schema, CONSTANT_RATE, config.trainer.precision, trains=False)
     restore_weights(run_dir.checkpoints, step, steps.model)
     return RestoredModel(run_dir, config, schema, steps, step)
 

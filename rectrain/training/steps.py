@@ -27,6 +27,11 @@ class Steps:
         self._score = tf.function(self.predictions, input_signature=[specs], autograph=False)
         self._train_batch = tf.function(self._train_one, reduce_retracing=True, autograph=False)
 
+    def distribute(self, dataset):
+        """An iterator for `train` over a tf.data.Dataset of global batches, each cut into shares of the replicas."""
+        shares = _shares(dataset, self.strategy.num_replicas_in_sync)
+        return iter(self.strategy.distribute_datasets_from_function(lambda _: shares))
+
     @tf.function(autograph=False)
     def train(self, iterator, num_steps):
         """`num_steps` steps (int32 scalar) on the next batches of a distributed iterator.
@@ -74,3 +79,20 @@ class Steps:
         """What `score` computes, of the model's inputs, to be traced; the layers compute as they are set to."""
         logits = self.model(inputs, training=False)
         return {t.name: logits[t.name] if t.is_number else tf.sigmoid(logits[t.name]) for t in self.tasks}
+
+
+def _shares(dataset, num_replicas: int):
+    """Each batch as `num_replicas` shares in a row, equal but for a row; those of a short batch may be empty."""
+    if num_replicas == 1:
+        return dataset
+
+    def cut(batch):
+        rows = tf.shape(batch["labels"], tf.int64)[0]
+
+        def share(i):
+            start, stop = i * rows // num_replicas, (i + 1) * rows // num_replicas
+            return {name: column[start:stop] for name, column in batch.items()}
+
+        return tf.data.Dataset.range(num_replicas).map(share)
+
+    return dataset.flat_map(cut)

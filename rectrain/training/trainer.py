@@ -144,7 +144,7 @@ class Trainer:
         epoch, skip = divmod(self.done.step, self.steps_per_epoch)
         shuffle = Shuffle(self.seed, epoch, self.config.shuffle_rows, self.config.epochs - epoch)
         dataset = split_batches(self.prepared, "train", self.config.batch_size, self.steps.model, shuffle, skip)
-        return iter(self.steps.strategy.distribute_datasets_from_function(lambda _: dataset))
+        return self.steps.distribute(dataset)
 
     def _call(self, iterator, progress: Progress):
         """One compiled call. A signal waits for its end, and until what it has learned is saved."""
