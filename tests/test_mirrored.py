@@ -72,7 +72,7 @@ OF_HISTORIES, OF_SEVERAL_TASKS = ("din", "sim_soft", "sim_hard"), ("mmoe", "esmm
 FAST = ("deepfm",)
 MIRRORED_RUN = (
     "strategy=mirrored", "strategy.cpu_replicas=2", "data.sample.rows=3000", "trainer.batch_size=250",
-    "trainer.epochs=1", "model.hidden_units=[8]", "hydra.run.dir=run",
+    "trainer.epochs=1", "model.hidden_units=[8]", "hydra.run.dir=run", "trainer.precision=bfloat16",
 )  # fmt: skip
 
 

@@ -100,16 +100,17 @@ def look_up(table: keras.Variable, ids, *, training: bool):
 
 def reader(table: keras.Variable) -> Callable:
     """Reads rows without a gradient, also within a tf.while_loop: int32 ids -> float32 (*ids.shape, D)."""
-    copy = _own_copy(table.value)
+    copy = _own_copy(table)
     return lambda ids: tf.stop_gradient(copy.sparse_read(ids))
 
 
 def _gather(table: keras.Variable, ids):
-    return _own_copy(table.value).sparse_read(ids)
+    return _own_copy(table).sparse_read(ids)
 
 
-def _own_copy(variable: tf.Variable) -> tf.Variable:
+def _own_copy(table: keras.Variable) -> tf.Variable:
     """The replica's copy of a mirrored variable, which has no sparse read itself: tf.gather would read it whole."""
+    variable = table._value  # `value` would be a tensor under bfloat16: the whole table, read and cast
     copies = variable.values if isinstance(variable, tf.distribute.DistributedValues) else (variable,)
     if tf.distribute.in_cross_replica_context():  # a layer is being built
         return copies[0]
