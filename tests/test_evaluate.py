@@ -189,3 +189,14 @@ def test_rows_of_batches_of_unequal_width_are_joined():
         [4, 5],
         [],
     ]
+
+
+def test_what_features_are_worth_is_told(rectrain, run, tmp_path):
+    folder, report = run
+    code, out, err = rectrain("evaluate", f"run={folder}", "evaluate.importance=2", "output=found.json")
+    assert code == 0, err
+    found = json.loads((tmp_path / "found.json").read_text(encoding="utf-8"))["importance"]
+    assert sorted(entry["feature"] for entry in found) == sorted(f["name"] for f in report["data"]["features"])
+    assert all(e["tasks"]["click"]["low"] <= e["tasks"]["click"]["value"] <= e["tasks"]["click"]["high"] for e in found)
+    assert "click loses" in out
+    assert "<h2>What features are worth</h2>" in (tmp_path / "found.html").read_text(encoding="utf-8")

@@ -219,6 +219,20 @@ def test_formats_and_embeddings_hold_what_the_run_learned(rectrain, tmp_path):
     assert not (tmp_path / "out/saved_model").exists()
 
 
+def test_predict_explains_its_first_rows(rectrain, tmp_path):
+    run = trained(rectrain, "experiment=tiny/din", "data.sample.rows=50000")
+    raw = manifest(run)["sources"][0]["path"]
+    asked = [f"run={run}", f"input={raw}", "output=scores.csv"]
+    code, out, err = rectrain("predict", *asked, "predict.explain=3")
+    assert code == 0, err
+    page = (tmp_path / "scores.html").read_text(encoding="utf-8")
+    assert "What the model saw in histories" in page
+    assert [f"row {i}, like" in page for i in range(4)] == [True, True, True, False]
+    scores = [float(line) for line in (tmp_path / "scores.csv").read_text(encoding="utf-8").split()[1:4]]
+    assert all(f"{score:.4f}" in page for score in scores)
+    assert "scores.html: 3 rows explained" in out
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("model", TINY)
 def test_every_model_comes_back_from_its_keras_file(tmp_path, model):

@@ -1,8 +1,10 @@
 """What a user gets who installs a wheel and stands in an empty folder, without this repository."""
 
+import configparser
 import importlib.metadata
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -164,3 +166,34 @@ def test_an_exported_model_needs_tensorflow_and_no_more(run, with_tensorflow_alo
     assert answer.returncode == 0, answer.stderr
     predicted = (tmp_path / "scores.csv").read_text(encoding="utf-8").splitlines()[1]
     assert float(answer.stdout) == pytest.approx(float(predicted), abs=1e-6)
+
+
+def lower_bounds() -> list[str]:
+    """The requirements of setup.cfg, each at the lowest version that it allows."""
+    setup = configparser.ConfigParser()
+    setup.read(ROOT / "setup.cfg", encoding="utf-8")
+    wanted = setup["options"]["install_requires"].split("\n")
+    return [re.sub(r"(>=)([^,]+)(,.*)?", r"==\2", line.strip()) for line in wanted if line.strip()]
+
+
+def test_the_lower_bounds_of_the_requirements_are_enough(wheel, tmp_path):
+    venv.create(tmp_path / "environment", with_pip=False)
+    python = tmp_path / "environment/bin/python"
+    pip = [sys.executable, "-m", "pip", "--python", python, "install", "--quiet"]
+    done = subprocess.run([*pip, *lower_bounds()], capture_output=True, text=True, check=False)
+    if done.returncode and any(sign in done.stderr for sign in NO_NETWORK):
+        pytest.skip("pip cannot fetch the requirements: no network")
+    assert done.returncode == 0, done.stderr
+    subprocess.run([*pip, "--no-deps", "--no-index", wheel], check=True)
+    environment = {k: v for k, v in os.environ.items() if k not in ("PYTHONPATH", "VIRTUAL_ENV")}
+    small = ["data.sample.rows=3000", "trainer.epochs=1", "trainer.batch_size=256"]
+    for words in (
+        ["model=deepfm", "data=criteo", *small, "hydra.run.dir=run"],
+        ["model=din", "data=movielens", *small, "hydra.run.dir=din"],
+        ["online", "model=lr", "data=criteo", "data.sample.rows=3000", "online.bits=12", "hydra.run.dir=stream"],
+        ["evaluate", "run=run", "evaluate.by=[C9]"],
+        ["export", "run=run", "export.formats=[saved_model,keras]"],
+    ):
+        command = [tmp_path / "environment/bin/rectrain", *words]
+        ran = subprocess.run(command, capture_output=True, text=True, check=False, cwd=tmp_path, env=environment)
+        assert ran.returncode == 0, (words, ran.stderr)

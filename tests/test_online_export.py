@@ -126,6 +126,15 @@ def test_runs_without_weights_are_refused(rectrain, trained, tmp_path):
     assert "has saved nothing" in err
 
 
+def test_the_served_model_holds_the_weights_that_are_not_zero(rectrain, trained, tmp_path):
+    state = trained("optimizer.lambda1=0.5")
+    assert rectrain("export", "run=run")[0] == 0
+    held = tf.train.load_checkpoint(str(tmp_path / "run/export/saved_model/1/variables/variables"))
+    sizes = [np.prod(shape, dtype=int) for shape in held.get_variable_to_shape_map().values()]
+    nonzero = np.count_nonzero(state[:-2])  # the number and the bias come last
+    assert 0 < nonzero == max(sizes)
+
+
 def test_other_commands_say_what_to_do_with_an_online_run(rectrain, trained):
     trained()
     for words in (["evaluate", "run=run"], ["predict", "run=run", "input=rows.csv", "output=x.csv"]):

@@ -27,12 +27,6 @@ class SparseLinear(tf.Module):
         self._weights = tf.Variable(table[rows_R] if rows_R.size else [0], trainable=False, dtype=tf.float32)
         self._kernel, self._bias = (tf.Variable(x, trainable=False, dtype=tf.float32) for x in (kernel, bias))
 
-    @property
-    def num_weights(self) -> int:
-        """That are not zero."""
-        dense = np.count_nonzero(self._kernel.numpy()) + np.count_nonzero(self._bias.numpy())
-        return int(np.count_nonzero(self._weights.numpy()) + dense)
-
     def __call__(self, batch: dict):
         """Probabilities, float32 (B,)."""
         logit = tf.convert_to_tensor(self._bias)
