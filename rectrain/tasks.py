@@ -39,9 +39,6 @@ def from_config(config: TasksConfig, schema: Schema) -> list[Task]:
         tasks = from_schema(schema)
     else:
         tasks = [_task(name, task, schema) for name, task in config.tasks.items()]
-    for task in tasks:
-        if "/" in task.name:
-            raise InputError(f"task {task.name!r}: the name of a task must not hold a slash. Rename it.")
     tasks = _chosen(tasks, config.only)
     if not any(task.weight for task in tasks):
         raise InputError("task.tasks: every weight is 0, so nothing would be trained. Give one of the tasks a weight.")

@@ -278,7 +278,10 @@ def test_devices_that_are_not_there_are_told_by_their_key(settings, message):
     [
         (["+strategy.cpu_replicas=2"], "strategy.devices and strategy.cpu_replicas need strategy=mirrored, not auto"),
         (["strategy=mirrored", "strategy.cpu_replicas=2", "strategy.devices=[cpu:0]"], "set it or strategy.devices to"),
-        (["strategy=mirrored", "strategy.cpu_replicas=0"], r"strategy.cpu_replicas=0: expected int in \[1, inf\)"),
+        (
+            ["strategy=mirrored", "strategy.cpu_replicas=0"],
+            r"strategy.cpu_replicas=0: expected int in \[1, 2147483647\]",
+        ),
         (["online", "model=lr", "strategy=mirrored"], "rectrain online learns on one device. Set strategy=one"),
     ],
 )
