@@ -27,14 +27,11 @@ LATENCIES = {
     "mmoe": ["data=census_income"],
 }
 SIZES, NUM_CALLS = (1, 100), "2000"
-# What answers, with nothing of ours.
-ANSWER = """
+# Median and 99th percentile of a call, ms.
+TIMED = """
 import json, sys, time
 import numpy as np, tensorflow as tf
-folder, calls = sys.argv[1], int(sys.argv[2])
-served = tf.saved_model.load(f"{folder}/saved_model/1").signatures["serving_default"]
-request = json.load(open(f"{folder}/request.json"))["inputs"]
-spec = served.structured_input_signature[1]
+calls = int(sys.argv[2])
 def timed(call):
     for _ in range(100):
         call()
@@ -44,31 +41,32 @@ def timed(call):
         call()
         times.append(time.perf_counter() - start)
     return [1000 * float(np.quantile(times, q)) for q in (0.5, 0.99)]
+"""
+# What answers, with nothing of ours.
+ANSWER = (
+    TIMED
+    + """
+folder = sys.argv[1]
+served = tf.saved_model.load(f"{folder}/saved_model/1").signatures["serving_default"]
+request = json.load(open(f"{folder}/request.json"))["inputs"]
+spec = served.structured_input_signature[1]
 found = {}
 for size in map(int, sys.argv[3:]):
     columns = {name: tf.constant([request[name][0]] * size, s.dtype) for name, s in spec.items()}
     found[size] = timed(lambda: [value.numpy() for value in served(**columns).values()])
 print(json.dumps(found))
 """
+)
 
 
 # The same calls of the model alone.
-ALONE = """
-import json, sys, time
-import numpy as np, tensorflow as tf
+ALONE = (
+    TIMED
+    + """
 from pathlib import Path
 from rectrain.training.restore import restore_run
-run, calls = restore_run(Path(sys.argv[1]), "best"), int(sys.argv[2])
+run = restore_run(Path(sys.argv[1]), "best")
 batch = next(iter(run.batches("valid")))
-def timed(call):
-    for _ in range(100):
-        call()
-    times = []
-    for _ in range(calls):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return [1000 * float(np.quantile(times, q)) for q in (0.5, 0.99)]
 found = {}
 for size in map(int, sys.argv[3:]):
     rows = {name: column[:1].numpy().repeat(size, axis=0) for name, column in batch.items()}
@@ -76,6 +74,7 @@ for size in map(int, sys.argv[3:]):
     found[size] = timed(lambda: [value.numpy() for value in run.steps.score(inputs).values()])
 print(json.dumps(found))
 """
+)
 
 
 def main(rows: str, only: list[str]):

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from rectrain.commands.compare import _shared
 from rectrain.evaluation.evaluate import Scored
 from rectrain.evaluation.metrics import paired_auc_difference
 from rectrain.evaluation.paired import paired_differences
@@ -39,9 +40,18 @@ def test_the_gate_closes_on_a_run_that_is_worse_than_the_baseline(rectrain, runs
 
 
 def test_runs_on_other_rows_are_not_paired(rectrain, runs):
-    code, out, err = rectrain("compare", f"runs=[{runs}/other]", f"baseline={runs}/good", "fail_if_worse=true")
+    asked = [f"runs=[{runs}/other]", f"baseline={runs}/good"]
+    code, out, err = rectrain("compare", *asked)
     assert code == 0, err
     assert f"not paired: {runs}/other has other data" in out
+    code, _, err = rectrain("compare", *asked, "fail_if_worse=true")
+    assert code == 2
+    assert f"{runs}/other cannot be held to a baseline of other data" in err
+
+
+def test_tasks_that_one_of_them_has_not_are_left_out():
+    tasks = [Task("click", "click", 0), Task("cvr", "buy", 1)]
+    assert _shared(tasks, tasks[:1]) == tasks[:1]
 
 
 @pytest.mark.parametrize(

@@ -7,11 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rectrain.data.new_rows import _check_labels
 from rectrain.data.texts import Texts
+from rectrain.errors import InputError
 from rectrain.evaluation.importance import importance, joined
 from rectrain.tasks import Task
 from tests.runs import make_run
 from tests.samples import schema as schema_of_samples
+from tests.test_experiments import composed
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +66,8 @@ def test_prepared_data_that_are_gone_are_prepared_again(rectrain, run, tmp_path)
         ([], "run=null: expected the folder of a run"),
         (["run=nowhere"], "run=nowhere: there is no such folder"),
         (["run=."], "run=.: it has no config.yaml; expected the folder of a run"),
-        (["run=RUN", "checkpoint=7"], "checkpoint=7: expected best, last or one of the steps"),
+        (["run=RUN", "checkpoint=7"], "checkpoint=7: expected best (after the first evaluation), last or one"),
+        (["run=RUN", "checkpoint=[]"], "checkpoint=[]: expected best (after the first evaluation), last or one"),
         (["run=RUN", "split=tset"], "split=tset: expected one of train, valid, test"),
         (["run=RUN", "output=nowhere/found.json"], "output=nowhere/found.json: expected a file that ends with .json"),
         (["run=RUN", "output=found.txt"], "output=found.txt: expected a file that ends with .json"),
@@ -200,3 +204,27 @@ def test_what_features_are_worth_is_told(rectrain, run, tmp_path):
     assert all(e["tasks"]["click"]["low"] <= e["tasks"]["click"]["value"] <= e["tasks"]["click"]["high"] for e in found)
     assert "click loses" in out
     assert "<h2>What features are worth</h2>" in (tmp_path / "found.html").read_text(encoding="utf-8")
+
+
+def test_files_must_hold_labels_and_rows_of_the_data_set(rectrain, tmp_path):
+    with pytest.raises(InputError, match=r"the labels of this data set are not in its rows \(data.negatives\)"):
+        _check_labels(composed("data=amazon").data)
+    (tmp_path / "rows.csv").write_text("click,city\n" + "1,a\n0,a\n0,b\n" * 40, encoding="utf-8")
+    (tmp_path / "none.csv").write_text("click,city\n1,b\n", encoding="utf-8")
+    (tmp_path / "conf/data").mkdir(parents=True)
+    (tmp_path / "conf/data/cities.yaml").write_text(CITIES, encoding="utf-8")
+    words = ["--config-dir=conf", "data=cities", "model=lr", "data.files=rows.csv", "hydra.run.dir=run"]
+    assert rectrain(*words, "trainer.epochs=1", "trainer.patience=null", "trainer.monitor=logloss")[0] == 0
+    code, _, err = rectrain("evaluate", "run=run", "input=none.csv")
+    assert code == 2
+    assert "no row of the files is one of the data set: see data.rows" in err
+
+
+CITIES = """\
+name: cities
+format: {reader: csv}
+labels: {click: click}
+rows: {column: city, one_of: [a]}
+features:
+  words: {type: categorical, columns: [city]}
+"""

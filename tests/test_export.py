@@ -16,6 +16,7 @@ import yaml
 
 from rectrain.errors import InputError
 from rectrain.evaluation.metrics import logloss
+from rectrain.export.columns import TEXTS, Columns
 from rectrain.sections import train_config
 from rectrain.training.restore import restore_model
 from tests.raw_columns import requests
@@ -258,7 +259,7 @@ def test_every_model_comes_back_from_its_keras_file(tmp_path, model):
 BAD = [
     ([], "run=null: expected the folder of"),
     (["run=nowhere"], "run=nowhere: there is no such folder"),
-    (["run=RUN", "checkpoint=77"], "checkpoint=77: expected best, last or one of the steps"),
+    (["run=RUN", "checkpoint=77"], "checkpoint=77: expected best (after the first evaluation), last or one"),
     (["run=RUN", "export.formats=[pickle]"], "export.formats"),
     (["run=RUN", "export.embeddings=[C99]"], "export.embeddings: 'C99' is no feature with values"),
     (["run=RUN", "export.embeddings=[C1]", "export.formats=[]"], "export.embeddings: model=lr has no embeddings"),
@@ -353,3 +354,19 @@ def test_every_kind_of_encoding_from_parquet(rectrain, tmp_path):
     run = trained(rectrain, *fixed, "model=wide_deep", "model.hidden_units=[16]")
     found = differences(rectrain, tmp_path, run, tmp_path / "rows.parquet")
     assert max(found.values()) <= TOLERANCE
+
+
+def test_onnx_without_its_extra_says_what_to_install(rectrain, monkeypatch):
+    run = trained(rectrain, "model=lr", "data.sample.rows=4000")
+    monkeypatch.setitem(sys.modules, "tf2onnx", None)
+    code, _, err = rectrain("export", f"run={run}", "export.formats=[onnx]")
+    assert code == 2
+    assert "pip install 'rectrain[onnx]'" in err
+    assert not list((run / "export").glob("*onnx*"))
+
+
+def test_two_inputs_of_one_name_are_refused():
+    columns = Columns(set())
+    columns.text("history_item", "a")
+    with pytest.raises(InputError, match="two inputs called 'history_item': a string of rank 1 and a string of rank 2"):
+        columns.add("history_item", TEXTS, "a")

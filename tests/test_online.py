@@ -452,6 +452,7 @@ def test_where_the_newest_state_is_damaged_the_one_before_goes_on(rectrain, onli
     code, out, err = rectrain(*words(tmp_path / "run", "data.files=1.tsv", "online.window=500", "resume=true"))
     assert code == 0, err
     assert f"{newest} is damaged" in out.replace("\n", " ")
+    assert newest not in json.loads((folder / "index.json").read_text())["folders"][1:]
     assert report_of(tmp_path / "run")["weights_sha256"] == whole["weights_sha256"]
 
 

@@ -135,6 +135,14 @@ def test_the_served_model_holds_the_weights_that_are_not_zero(rectrain, trained,
     assert 0 < nonzero == max(sizes)
 
 
+def test_weights_learned_row_by_row_have_no_other_form(rectrain, trained):
+    trained()
+    for asked in ("export.formats=[keras]", "export.formats=[onnx]", "export.embeddings=[letter]"):
+        code, _, err = rectrain("export", "run=run", asked)
+        assert code == 2
+        assert "learned row by row has weights and no more" in err
+
+
 def test_other_commands_say_what_to_do_with_an_online_run(rectrain, trained):
     trained()
     for words in (["evaluate", "run=run"], ["predict", "run=run", "input=rows.csv", "output=x.csv"]):

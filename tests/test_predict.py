@@ -1,5 +1,6 @@
 """rectrain predict: rows in their order, every layout in and out, and one message where something is wrong."""
 
+import errno
 import gzip
 import json
 import shutil
@@ -114,7 +115,8 @@ BAD = [
     (["input=nowhere.tsv"], "input: 'nowhere.tsv' names no file"),
     (["output=scores.txt"], "output=scores.txt: expected a file that ends with .parquet, .csv or .tsv"),
     (["output=nowhere/scores.csv"], "expected a file in a folder that is there"),
-    (["checkpoint=7"], "checkpoint=7: expected best, last or one of the steps"),
+    (["checkpoint=7"], "checkpoint=7: expected best (after the first evaluation), last or one of the steps"),
+    (["checkpoint=all"], "checkpoint=all: expected one of them"),
     (["predict.keep=[C99]"], "predict.keep: there is no column 'C99'"),
     (["predict.keep=[C1,C1]"], "predict.keep: there would be two columns 'C1'"),
     (["input=cut.tsv"], "cut.tsv, line 3"),
@@ -163,3 +165,26 @@ def test_what_the_run_left_must_be_of_one_run(rectrain, run, tmp_path):
     assert code == 2
     assert "vocab/C2.parquet: the vocabulary is missing or damaged" in err
     assert not (tmp_path / "scores.csv").exists()
+
+
+def test_a_full_disk_is_told_and_the_output_stays_as_it_was(rectrain, run, tmp_path, monkeypatch):
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    (tmp_path / "scores.parquet").write_text("mine", encoding="utf-8")
+    monkeypatch.setattr(pq.ParquetWriter, "write_table", full)
+    code, _, err = rectrain("predict", f"run={run[0]}", f"input={run[1]}", "output=scores.parquet")
+    assert code == 2
+    assert "output=scores.parquet cannot be written: the disk is full" in err
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["scores.parquet"]
+    assert (tmp_path / "scores.parquet").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_run_without_an_evaluation_has_no_best_checkpoint(rectrain, run, tmp_path):
+    moved = shutil.copytree(run[0], tmp_path / "moved")
+    index = json.loads((moved / "checkpoints/index.json").read_text(encoding="utf-8"))
+    (moved / "checkpoints/index.json").write_text(json.dumps({**index, "best": None}), encoding="utf-8")
+    code, _, err = rectrain("predict", "run=moved", f"input={run[1]}", "output=scores.csv")
+    assert code == 2
+    assert "checkpoint=best: expected best (after the first evaluation), last or one of the steps" in err
+    scores_of(rectrain, "moved", run[1], "checkpoint=last")

@@ -43,17 +43,25 @@ def _against_baseline(config: CompareConfig, baseline: str, folders: list[str], 
 
     their_run = restore_run(Path(baseline), "best")
     their_data, theirs = their_run.prepared.folder.name, their_run.score(config.split)
-    worse = []
+    worse, unpaired = [], []
     for folder in folders:
         run = restore_run(Path(folder), "best")
         if run.prepared.folder.name != their_data:
             say(f"not paired: {folder} has other data ({run.prepared.folder.name}) than the baseline ({their_data})")
+            unpaired.append(folder)
             continue
-        found = paired_differences(run.score(config.split), theirs, run.steps.tasks)
+        found = paired_differences(run.score(config.split), theirs, _shared(run.steps.tasks, their_run.steps.tasks))
         say("\n".join(verdict_lines(page, f"{folder} against {baseline}", found, _speed(folder, baseline))))
         worse += [f"{folder} ({task})" for task, of in found.items() if _is_worse(of)]
+    if unpaired and config.fail_if_worse:
+        raise InputError(f"fail_if_worse=true: {', '.join(unpaired)} cannot be held to a baseline of other data.")
     if worse and config.fail_if_worse:
         raise GateError(f"worse than baseline={baseline} on {config.split}: {', '.join(worse)}.")
+
+
+def _shared(tasks: list, others: list) -> list:
+    names = [task.name for task in others]
+    return [task for task in tasks if task.name in names]
 
 
 def _is_worse(found: dict) -> bool:

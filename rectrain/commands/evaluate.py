@@ -171,20 +171,8 @@ def _importance(config: EvaluateConfig, rows: _Rows, num_rows: int) -> list[dict
 
 
 def _explanations(config: EvaluateConfig, rows: _Rows, num_rows: int) -> list[dict]:
-    from rectrain.evaluation.explain import explainer, explanations, spread_evenly
-    from rectrain.training.precision import float32_layers
+    from rectrain.evaluation.explain import spread_evenly
 
     if not config.explain:
         return []
-    model = rows.model
-    explain = explainer(model.steps.model)
-    with float32_layers(explain):
-        return explanations(
-            model.steps.score,
-            lambda batch: explain({name: batch[name] for name in explain.input}),
-            rows.batches(),
-            spread_evenly(num_rows, config.explain),
-            model.steps.tasks,
-            model.schema,
-            model.run_dir.path,
-        )
+    return rows.model.explain(rows.batches(), spread_evenly(num_rows, config.explain))

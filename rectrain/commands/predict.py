@@ -9,7 +9,7 @@ from rectrain.config import PredictConfig
 from rectrain.console import import_tensorflow, say
 from rectrain.data.blocks import Block
 from rectrain.errors import InputError
-from rectrain.outputs.predictions import PredictionFile
+from rectrain.outputs.predictions import PredictionFile, write_explanations
 from rectrain.run_dir import RunDir
 from rectrain.sections import predict_config
 
@@ -28,56 +28,30 @@ def run(raw: dict):
         from rectrain.training.restore import restore_model
 
         model = restore_model(Path(config.run), config.checkpoint)
-        explained = _Explained(model, config.predict.explain)
+        explained: list[dict] = []
         rows = model.new_rows(config.input, keep=config.predict.keep)
         file.check_is_none_of(rows.paths)
         names = _names(config, [task.name for task in model.steps.tasks])
         started = time.monotonic()
         for block, packed in rows.blocks("predict", file.folder):
             file.write(_table(block, config.predict.keep, names, model.score_rows(packed)))
-            explained.add(packed)
+            explained += _explain(model, packed, len(explained), config.predict.explain)
     seconds = time.monotonic() - started
     say(f"{file.path}: {file.num_rows:,} rows, {', '.join(names.values())} by step {model.step:,} of {config.run}")
     say(f"{seconds:.1f} s, {file.num_rows / seconds:,.0f} rows/s")
     if config.predict.explain:
-        say(f"{explained.write(file.path.with_suffix('.html'))}: {len(explained.rows)} rows explained")
+        page = file.path.with_suffix(".html")
+        write_explanations(page, model.config.model.name, model.schema.name, explained)
+        say(f"{page}: {len(explained)} rows explained")
 
 
-class _Explained:
-    """What the model saw in the histories of the first rows."""
-
-    def __init__(self, model, num_rows: int):
-        from rectrain.evaluation.explain import explainer
-
-        self.rows: list[dict] = []
-        self._model, self._num_rows = model, num_rows
-        self._explain = explainer(model.steps.model) if num_rows else None
-
-    def add(self, packed: dict):
-        from rectrain.evaluation.explain import explanations
-        from rectrain.training.precision import float32_layers
-
-        count = min(self._num_rows - len(self.rows), len(next(iter(packed.values()))))
-        if self._explain is None or count <= 0:
-            return
-        model, explain = self._model, self._explain
-        with float32_layers(explain):
-            self.rows += explanations(
-                model.steps.score,
-                lambda batch: explain({name: batch[name] for name in explain.input}),
-                [{name: column[:count] for name, column in packed.items()}],
-                list(range(count)),
-                model.steps.tasks,
-                model.schema,
-                model.run_dir.path,
-                first_row=len(self.rows),
-            )
-
-    def write(self, path: Path) -> Path:
-        from rectrain.outputs.predictions import write_explanations
-
-        write_explanations(path, self._model.config.model.name, self._model.schema.name, self.rows)
-        return path
+def _explain(model, packed: dict, done: int, wanted: int) -> list[dict]:
+    """What the model saw in the histories of the first of these rows, as many as are still wanted."""
+    count = min(wanted - done, len(next(iter(packed.values()))))
+    if count <= 0:
+        return []
+    first = {name: column[:count] for name, column in packed.items()}
+    return model.explain([first], list(range(count)), first_row=done)
 
 
 def _names(config: PredictConfig, tasks: list[str]) -> dict[str, str]:

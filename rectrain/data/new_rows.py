@@ -5,6 +5,7 @@ Letters: N rows of a block.
 
 import contextlib
 import dataclasses
+import itertools
 import tempfile
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
@@ -78,7 +79,13 @@ class NewRows:
                 folder = stack.enter_context(tempfile.TemporaryDirectory(prefix=".histories-", dir=scratch))
                 history = self._history(Path(folder))
             blocks = (self._kept(block) for _, _, block in self._raw.blocks(self._wants, title))
-            yield from ahead((block, self._packed(block, history)) for block in blocks if block is not None)
+            found = ahead((block, self._packed(block, history)) for block in blocks if block is not None)
+            first = next(found, None)
+            if first is None:
+                raise InputError(
+                    "input: no row of the files is one of the data set: see data.rows of the run's config."
+                )
+            yield from itertools.chain([first], found)
 
     def _history(self, folder: Path) -> Callable[[Block, Rows], Rows]:
         """Puts the events of the files into a store below `folder`; what reads the histories of a block from it."""

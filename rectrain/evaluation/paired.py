@@ -2,7 +2,6 @@
 
 import numpy as np
 
-from rectrain.errors import InputError
 from rectrain.evaluation.evaluate import Scored
 from rectrain.evaluation.intervals import normal_quantile
 from rectrain.evaluation.metrics import (
@@ -19,14 +18,11 @@ _LEVEL = 0.95
 def paired_differences(ours: Scored, theirs: Scored, tasks: list[Task]) -> dict[str, dict]:
     """{task: {metric: {"difference", "low", "high", "verdict"}}}: our metric minus theirs with its 95 % interval.
 
-    auc by paired DeLong and logloss, or mse where the label is a number. The verdict is "better" or "worse" where the
-    interval leaves 0 out, else "no difference"; a metric that does not exist on these rows is absent.
-
-    Raises:
-        InputError: the rows are not the same.
+    Both have scored the same rows. auc by paired DeLong and logloss, or mse where the label is a number. The verdict is
+    "better" or "worse" where the interval leaves 0 out, else "no difference"; a metric that does not exist on these rows
+    is absent.
     """
-    if not np.array_equal(ours.labels, theirs.labels):
-        raise InputError("the labels of the rows differ")
+    assert np.array_equal(ours.labels, theirs.labels)
     return {task.name: _differences(*ours.of(task), theirs.of(task)[1], task) for task in tasks}
 
 

@@ -27,7 +27,6 @@ from rectrain.training.steps import Steps
 
 @dataclass(frozen=True)
 class Exportable:
-    data: DataConfig
     schema: Schema
     raw: RawBatch
     score: Callable[[dict], dict]  # packed batch -> {task: float32 (B,)}, to be traced
@@ -76,7 +75,7 @@ def _of_steps(
             return steps.predictions(batch)
 
     raw = RawBatch(data, schema, features, list(steps.model.input), vocabularies)
-    return Exportable(data, schema, raw, score, [w.value for w in steps.model.weights], None, steps)
+    return Exportable(schema, raw, score, [w.value for w in steps.model.weights], None, steps)
 
 
 def _linear(
@@ -91,7 +90,7 @@ def _linear(
     rows = schema.num_linear_rows
     linear = SparseLinear(schema, features, weights[:rows], weights[rows:-1], weights[-1])
     raw = RawBatch(data, schema, features, _linear_inputs(schema), vocabularies)
-    return Exportable(data, schema, raw, lambda batch: {task.name: linear(batch)}, [linear], weights, steps)
+    return Exportable(schema, raw, lambda batch: {task.name: linear(batch)}, [linear], weights, steps)
 
 
 def _saved_weights(path: Path, schema: Schema) -> np.ndarray:

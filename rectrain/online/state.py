@@ -111,6 +111,8 @@ def load(folder: Path, fixed: dict) -> tuple[OnlineState, Path] | None:
     except (OSError, ValueError) as error:
         raise _damaged(place, error) from error
     check_same(state.fixed, fixed, folder)
+    if place != _places(folder)[0]:  # else the next save would keep the damaged one and remove this
+        write_whole(folder / _INDEX, json.dumps({"folders": [place.name]}))
     return state, place
 
 

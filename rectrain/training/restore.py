@@ -1,7 +1,7 @@
 """A run that is over, made usable again from its directory."""
 
 import dataclasses
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
@@ -17,6 +17,7 @@ from rectrain.data.plan import Features
 from rectrain.data.prepare import prepare
 from rectrain.errors import InputError
 from rectrain.evaluation.evaluate import Scored, score_rows
+from rectrain.evaluation.explain import explainer, explanations
 from rectrain.plain_files import read_json, read_yaml
 from rectrain.progress import Progress
 from rectrain.run_dir import RunDir
@@ -24,6 +25,7 @@ from rectrain.schema import Schema
 from rectrain.sections import train_config
 from rectrain.training.build import CONSTANT_RATE, build_steps
 from rectrain.training.checkpoint import read_index, restore_weights
+from rectrain.training.precision import float32_layers
 from rectrain.training.steps import Steps
 from rectrain.training.trainer import split_batches
 
@@ -55,6 +57,25 @@ class RestoredModel:
         """The same model with the weights of another checkpoint; this one has them too from now on."""
         restore_weights(self.run_dir.checkpoints, step, self.steps.model)
         return dataclasses.replace(self, step=step)
+
+    def explain(self, batches: Iterable[dict], places: list[int], first_row: int = 0) -> list[dict]:
+        """What it saw in the histories of some rows; see `explanations`.
+
+        Raises:
+            InputError: it has no attention to a history.
+        """
+        told, steps = explainer(self.steps.model), self.steps
+        with float32_layers(told):
+            return explanations(
+                steps.score,
+                lambda batch: told({name: batch[name] for name in told.input}),
+                batches,
+                places,
+                steps.tasks,
+                self.schema,
+                self.run_dir.path,
+                first_row,
+            )
 
     def score_rows(self, rows: Rows) -> dict[str, np.ndarray]:
         """{task: float32 (N,)} of packed rows of any number."""
@@ -91,6 +112,8 @@ def restore_model(path: Path, checkpoint: str | int) -> RestoredModel:
     """
     run_dir = RunDir(path)
     config, schema = _config(run_dir), read_schema(run_dir)
+    if checkpoint == "all":
+        raise InputError("checkpoint=all: expected one of them: best, last or a step.")
     (step,) = checkpoint_steps(run_dir, [checkpoint])
     on_one = dataclasses.replace(config, strategy=StrategyConfig("one"))  # whatever it was trained on
     steps = build_steps(on_one, schema, CONSTANT_RATE, config.trainer.precision, trains=False)
@@ -161,12 +184,12 @@ def checkpoint_steps(run_dir: RunDir, checkpoints: Sequence[str | int]) -> list[
     steps, best = read_index(run_dir.checkpoints)
     if not steps:
         raise InputError(f"run={run_dir.path} has no checkpoint: it ended before its first evaluation.")
-    named: dict[str, list] = {"best": [best], "last": steps[-1:], "all": steps}
+    named: dict[str, list] = {"best": [] if best is None else [best], "last": steps[-1:], "all": steps}
     chosen = [step for checkpoint in checkpoints for step in named.get(str(checkpoint), [checkpoint])]
-    for step in chosen:
+    for step in chosen or checkpoints or ["[]"]:
         if step not in steps:
             raise InputError(
-                f"checkpoint={step}: expected best, last or one of the steps {', '.join(map(str, steps))} that "
-                f"{run_dir.checkpoints} holds."
+                f"checkpoint={step}: expected best (after the first evaluation), last or one of the steps "
+                f"{', '.join(map(str, steps))} that {run_dir.checkpoints} holds."
             )
     return list(dict.fromkeys(map(int, chosen)))
