@@ -19,8 +19,8 @@ def paired_differences(ours: Scored, theirs: Scored, tasks: list[Task]) -> dict[
     """{task: {metric: {"difference", "low", "high", "verdict"}}}: our metric minus theirs with its 95 % interval.
 
     Both have scored the same rows. auc by paired DeLong and logloss, or mse where the label is a number. The verdict is
-    "better" or "worse" where the interval leaves 0 out, else "no difference"; a metric that does not exist on these rows
-    is absent.
+    "better" or "worse" where the interval leaves 0 out, else "no difference". A metric that does not exist on these
+    rows is absent.
     """
     assert np.array_equal(ours.labels, theirs.labels)
     return {task.name: _differences(*ours.of(task), theirs.of(task)[1], task) for task in tasks}
