@@ -97,14 +97,16 @@ def _run_hydra(command: str, config_name: str, overrides: list[str], typed: str)
     import hydra
     from hydra.errors import ConfigCompositionException
 
+    from rectrain import hydra_search, launchers
     from rectrain.hydra_errors import with_key_added
 
     codes: list[int] = []
+    hydra_search.register()
     sys.argv = [sys.argv[0], *_in_one_piece(overrides)]
+    run = hydra.main(version_base="1.3", config_path="pkg://rectrain.configs", config_name=config_name)
     try:
-        hydra.main(version_base="1.3", config_path="pkg://rectrain.configs", config_name=config_name)(
-            lambda config: codes.append(_run_job(command, config, typed))
-        )()
+        with launchers.watched(codes):
+            run(_Job(command, typed, codes))()
     except ConfigCompositionException as error:
         added = with_key_added(error, overrides)
         if added is None:
@@ -116,6 +118,50 @@ def _run_hydra(command: str, config_name: str, overrides: list[str], typed: str)
 def _in_one_piece(words: list[str]) -> list[str]:
     """The overrides before the flags of Hydra's and their values, as argparse wants them."""
     return sorted(words, key=lambda word: word.startswith("-") or not ("=" in word or word.startswith("~")))
+
+
+class _Job:
+    """What Hydra calls with each config; of a sweep whose launcher has processes of its own, in one of those.
+
+    Args:
+        codes: takes the exit codes of jobs in this process. The others return theirs.
+    """
+
+    stopped: int | None = None  # exit code of a signal that has come to a process of jobs
+
+    def __init__(self, command: str, typed: str, codes: list[int]):
+        self.command, self.typed, self.codes, self.elsewhere = command, typed, codes, False
+
+    def __getstate__(self):
+        return {**self.__dict__, "codes": [], "elsewhere": True}
+
+    def __setstate__(self, state: dict):
+        """In a process of its own, which becomes what main() made of the first, before Hydra composes anything."""
+        from rectrain.hydra_guard import install
+
+        self.__dict__.update(state)
+        install()
+
+    def __call__(self, config) -> int:
+        if self.elsewhere:
+            return _Job.stopped or self._run_elsewhere(config)
+        self.codes.append(_run_job(self.command, config, self.typed))
+        return self.codes[-1]
+
+    def _run_elsewhere(self, config) -> int:
+        """A signal ends this job, and those that this process would run after it."""
+        from hydra.core.hydra_config import HydraConfig
+
+        from rectrain import console, progress
+
+        console.open_terminal(f"[{Path(HydraConfig.get().runtime.output_dir).name}] ")
+        progress.show_no_bars()
+        try:
+            return _run_job(self.command, config, self.typed)
+        except KeyboardInterrupt as stop:
+            console.complain(str(stop) or "interrupted")
+            _Job.stopped = getattr(stop, "exit_code", 130)
+            return _Job.stopped
 
 
 def _run_job(command: str, config, typed: str) -> int:
@@ -235,4 +281,18 @@ def _run_command(command: str, raw, run_dir, config_yaml: str, typed: str):
     else:
         from rectrain.commands import train
 
-        train.run(raw, run_dir, config_yaml, typed)
+        train.run(raw, run_dir, config_yaml, typed, _swept(typed))
+
+
+def _swept(typed: str) -> dict:
+    """{key: value} of the words that the sweep, and not the command line, has given to this job."""
+    import yaml
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    if HydraConfig.get().mode != RunMode.MULTIRUN:
+        return {}
+    given = {word.lstrip("+") for word in shlex.split(typed)}
+    words = [word.lstrip("+") for word in HydraConfig.get().overrides.task]
+    pairs = [word.partition("=") for word in words if word not in given]
+    return {key: yaml.safe_load(value) for key, _, value in pairs}

@@ -11,6 +11,7 @@ import types
 import typing
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 from rectrain.errors import InputError, did_you_mean
 
@@ -340,6 +341,18 @@ class StrategyConfig:
 
 
 @dataclass(frozen=True)
+class TrackerConfig:
+    """Where a run is told of beside its own files."""
+
+    name: Literal["none", "mlflow"]
+    uri: str | None = None  # of mlflow alone
+    experiment: str = ""
+
+    def __post_init__(self):
+        check_no_password(self.uri)
+
+
+@dataclass(frozen=True)
 class ExpectConfig:
     """A gate for regression runs: exit code 3 where the test metric leaves value +- tolerance."""
 
@@ -366,6 +379,7 @@ class TrainConfig:
     optimizer: OptimizerConfig
     strategy: StrategyConfig
     trainer: TrainerConfig
+    tracker: TrackerConfig
     expect: ExpectConfig | None
 
 
@@ -491,6 +505,25 @@ class CompareConfig:
 
 
 @dataclass(frozen=True)
+class PruneConfig:
+    startup_trials: NotNegativeCount
+    warmup_evaluations: NotNegativeCount
+
+
+@dataclass(frozen=True)
+class SearchConfig:
+    """The section `sweep`, which the sweeper reads; no job has it."""
+
+    sampler: Literal["tpe", "random"]
+    seed: Annotated[int, Range(0, 2**32 - 1)]
+    trials: Count
+    trials_at_once: Count
+    seeds: Count
+    prune: PruneConfig | None
+    space: dict[str, dict[str, Any]]  # read by search/space.py
+
+
+@dataclass(frozen=True)
 class PrepareConfig:
     data: DataConfig
 
@@ -525,6 +558,19 @@ def check_is_name(name, key: str):
         raise InputError(
             f"{key}={name!r:.200}: expected a part of a file name, 1 to 100 characters without / and \\, that does not "
             "start with a point."
+        )
+
+
+def check_no_password(uri):
+    """Configs are copied into reports: what they hold is no secret."""
+    try:
+        holds = isinstance(uri, str) and urlsplit(uri).password is not None
+    except ValueError:  # no address at all, as whoever opens it will say
+        return
+    if holds:
+        raise InputError(
+            "tracker.uri holds a password, and a config is copied into reports. Leave it out, and set "
+            "MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_URI, in the environment."
         )
 
 

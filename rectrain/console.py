@@ -17,18 +17,23 @@ _logger = logging.getLogger("rectrain")
 class _Terminal(logging.Handler):
     """Lines on stdout, above a progress bar where there is one."""
 
+    def __init__(self, label: str):
+        super().__init__()
+        self.label = label
+
     def emit(self, record):
-        tqdm.write(record.getMessage(), file=sys.stdout)
+        tqdm.write(self.label + record.getMessage(), file=sys.stdout)
         sys.stdout.flush()
 
 
-def open_terminal():
+def open_terminal(label: str = ""):
+    """What is said goes to stdout from now on, each line behind `label`: "[3] " for a job beside others."""
     _logger.setLevel(logging.INFO)
     _logger.propagate = False
     for handler in list(_logger.handlers):
         _logger.removeHandler(handler)
         handler.close()
-    _logger.addHandler(_Terminal())
+    _logger.addHandler(_Terminal(label))
 
 
 class _Log(logging.FileHandler):
@@ -56,7 +61,8 @@ def say(text: str):
 
 def complain(text: str):
     """An error message on stderr, and in the log."""
-    tqdm.write(f"rectrain: {text}", file=sys.stderr)
+    label = next((handler.label for handler in _logger.handlers if isinstance(handler, _Terminal)), "")
+    tqdm.write(f"{label}rectrain: {text}", file=sys.stderr)
     for handler in _logger.handlers:
         if isinstance(handler, logging.FileHandler):
             handler.handle(_logger.makeRecord(_logger.name, logging.ERROR, "", 0, "%s", (text,), None))

@@ -5,10 +5,15 @@ from collections.abc import Callable, Iterator
 
 import yaml  # comes with OmegaConf
 
-from rectrain.config import check_is_name
+from rectrain.config import check_is_name, check_no_password
 from rectrain.errors import InputError
+from rectrain.launchers import KEYS
 
-_PLUGINS = "hydra._internal.core_plugins."  # Hydra's own launcher and sweeper, all that a config may name
+# All code that a config may name, each at its key.
+_TARGETS = {
+    "hydra.launcher._target_": tuple(KEYS),
+    "hydra.sweeper._target_": ("hydra._internal.core_plugins.basic_sweeper.BasicSweeper", "hydra_plugins.rectrain.Search"),
+}
 _RESOLVERS = ("oc.create", "oc.decode", "oc.deprecated", "oc.dict.keys", "oc.dict.values", "oc.env")
 _HANDLERS = ("logging.StreamHandler", "logging.FileHandler", "logging.NullHandler")
 _MOST_NODES = 1_000_000  # of one YAML file, each alias counted as all that it stands for
@@ -89,9 +94,11 @@ def _check(config: dict):
         named = config.get(section)
         if isinstance(named, dict) and "name" in named:
             check_is_name(named["name"], f"{section}.name")
+    if isinstance(config.get("tracker"), dict):
+        check_no_password(config["tracker"].get("uri"))
     for path, key, value in _items(config, ""):
-        if key == "_target_" and not str(value).startswith(_PLUGINS):
-            raise _refused(path, value, "a config names no code to run, but for Hydra's own launcher and sweeper")
+        if key == "_target_" and value not in _TARGETS.get(path, ()):
+            raise _refused(path, value, "a config names no code to run, but for the launchers and sweepers of docs/search.md")
         if path.startswith("hydra.job.env_set."):
             raise _refused(path, value, "a config sets no variables of the environment; set them in the shell")
         if path.startswith(("hydra.hydra_logging.", "hydra.job_logging.")) and _calls(key, value):

@@ -7,6 +7,13 @@ from collections.abc import Callable
 from tqdm import tqdm
 
 _SECONDS_BETWEEN_LINES = 10
+_bars = True  # none where several processes share a terminal
+
+
+def show_no_bars():
+    """From now on there are lines, on a terminal too."""
+    global _bars  # noqa: PLW0603: of the process, like its terminal
+    _bars = False
 
 
 class Progress:
@@ -22,7 +29,7 @@ class Progress:
         self._done = self._done_before = done
         self._rows = 0
         self._start = self._last_line = time.monotonic()
-        self._on_terminal, self._shown = sys.stderr.isatty(), shown
+        self._on_terminal, self._shown = _bars and sys.stderr.isatty(), shown
         self._bar = tqdm(
             total=total,
             initial=done,

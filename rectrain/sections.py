@@ -12,6 +12,7 @@ from rectrain.config import (
     OptimizerConfig,
     PredictConfig,
     PrepareConfig,
+    SearchConfig,
     TrainConfig,
     check_keys,
     parse,
@@ -86,6 +87,11 @@ def prepare_config(raw: dict) -> PrepareConfig:
     _check_reader(config.data)
     _refuse_skipping(config.data)
     return config
+
+
+def search_config(raw) -> SearchConfig:
+    """The same of the section `sweep`, which configs/sweep/<name>.yaml fills."""
+    return parse(SearchConfig, raw, "sweep")
 
 
 def evaluate_config(raw: dict) -> EvaluateConfig:

@@ -32,8 +32,9 @@ ROOMS = [
     {"outputs"},
     {"online"},
     {"export"},
+    {"search"},
     {"commands"},
-    {"cli", "hydra_errors", "hydra_guard", "rerun"},
+    {"cli", "hydra_errors", "hydra_guard", "hydra_search", "launchers", "rerun"},
 ]
 FILES = sorted(ROOT.rglob("*.py"))
 

@@ -13,6 +13,7 @@ from rectrain.errors import GateError, StoppedError
 from rectrain.run_dir import RunDir, write_whole
 from rectrain.same_config import check_same
 from rectrain.schema import Schema
+from rectrain.search.pruning import PRUNED, Pruner
 from rectrain.sections import train_config
 from rectrain.signals import Signals
 from rectrain.tasks import from_config
@@ -22,9 +23,11 @@ _FIXED = ("seed", "task", "model", "optimizer", "strategy", "data", "trainer")
 _FREE = {"data": ("prepared_dir",), "trainer": ("keep_checkpoints", "save_every_s", "report_splits")}
 
 
-def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
+def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str, swept: dict):
     """One training run, from a composed config to a report.
 
+    Args:
+        swept: {key: value} that sets the run apart in a sweep; empty outside of one.
     Raises:
         InputError: the config, the data or the folder are wrong; a run that had begun reports `status: failed` first.
         GateError: the test metric left the band of `expect`.
@@ -35,8 +38,8 @@ def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
     report = _report_of_done(raw, run_dir) if config.resume else None
     if report is None:
         with Signals() as signals:
-            report = _run(config, raw, run_dir, config_yaml, command, signals)
-    if config.expect is not None:
+            report = _run(config, raw, run_dir, config_yaml, command, swept, signals)
+    if config.expect is not None and report["status"] == "done":
         _check_expectation(config.expect, from_config(config.task, Schema.read(run_dir.schema)), report)
 
 
@@ -48,12 +51,12 @@ def _report_of_done(raw: dict, run_dir: RunDir) -> dict | None:
         return None
     if not isinstance(report, dict) or report.get("status") != "done":
         return None
-    check_same(_fixed(report["config"]), _fixed(raw), run_dir.path)
+    check_same(fixed_values(report["config"]), fixed_values(raw), run_dir.path)
     say(f"{run_dir.path} is done already: {run_dir.report.name} is there.")
     return report
 
 
-def _fixed(raw: dict, **more) -> dict:
+def fixed_values(raw: dict, **more) -> dict:
     """What decides the numbers of a run, in JSON's types."""
     fixed = {section: raw[section] for section in _FIXED}
     for section, free in _FREE.items():
@@ -61,7 +64,9 @@ def _fixed(raw: dict, **more) -> dict:
     return json.loads(json.dumps({**fixed, **more}))
 
 
-def _run(config: TrainConfig, raw: dict, run_dir: RunDir, config_yaml: str, command: str, signals: Signals) -> dict:
+def _run(
+    config: TrainConfig, raw: dict, run_dir: RunDir, config_yaml: str, command: str, swept: dict, signals: Signals
+) -> dict:
     started, clock = datetime.now(UTC), time.perf_counter()
     prepared = prepare_and_say(config.data)
     prepare_seconds = time.perf_counter() - clock
@@ -70,19 +75,18 @@ def _run(config: TrainConfig, raw: dict, run_dir: RunDir, config_yaml: str, comm
     import_tensorflow()
     from rectrain.training.build import build_trainer
 
-    fixed = _fixed(raw, **{"prepared data": prepared.folder.name})  # it names all that the files and the schema are
-    tracker = _Tracker(run_dir)
+    fixed = fixed_values(raw, **{"prepared data": prepared.folder.name})  # it names all that the files and the schema are
+    tracker = _Tracker(run_dir, config, swept)
     trainer = build_trainer(config, prepared, run_dir, fixed=fixed, signals=signals, on_evaluation=tracker)
     trainer.begin(started, prepare_seconds, resume=config.resume)
     run_dir.begin(config_yaml, prepared.schema.to_json(), prepared.folder)
     open_log(run_dir.log)
     say(_header(config, prepared, trainer, run_dir))
-    if config.resume:
-        tracker.go_on(trainer.done.evaluations)
-    return _train_and_report(config, raw, command, prepared, trainer, run_dir)
+    trainer.end_because(tracker.begin(raw, trainer.done.evaluations))
+    return _train_and_report(config, raw, command, prepared, trainer, tracker, run_dir)
 
 
-def _train_and_report(config, raw, command, prepared, trainer, run_dir) -> dict:
+def _train_and_report(config, raw, command, prepared, trainer, tracker, run_dir) -> dict:
     """Trains, evaluates and writes the report, whatever happens."""
     from rectrain.evaluation.evaluate import split_curves, split_metrics
     from rectrain.outputs.report import write_report
@@ -95,10 +99,14 @@ def _train_and_report(config, raw, command, prepared, trainer, run_dir) -> dict:
     def report(status: str, error: str | None = None) -> dict:
         made = {"status": status, "error": error, **run_report(command, raw, prepared, trainer, metrics, curves)}
         write_report(run_dir.path, made)
+        tracker.end(made)
         return made
 
     try:
         trainer.run()
+        if trainer.done.stopped_because.startswith(PRUNED):
+            say(trainer.done.stopped_because)
+            return report("stopped", trainer.done.stopped_because)
         for split in config.trainer.report_splits:
             if prepared.rows(split):
                 scored = trainer.score(split)
@@ -145,27 +153,50 @@ def _header(config: TrainConfig, prepared: Prepared, trainer, run_dir: RunDir) -
 
 
 class _Tracker:
-    """Writes each evaluation to metrics.jsonl, to TensorBoard's events and to the terminal."""
+    """Writes each evaluation to metrics.jsonl, TensorBoard's events, the terminal, and to the tracker of the config."""
 
-    def __init__(self, run_dir: RunDir):
+    def __init__(self, run_dir: RunDir, config: TrainConfig, swept: dict):
         from rectrain.outputs.events import EventWriter
 
-        self.run_dir = run_dir
-        self._events = EventWriter(run_dir.tensorboard)
+        self.run_dir, self.resume = run_dir, config.resume
+        self._events = EventWriter(run_dir.tensorboard, swept)
+        self._mlflow = _mlflow_run(config, run_dir)
+        self._pruner = Pruner.of(run_dir.path)
 
-    def go_on(self, evaluations: list[dict]):
-        """Brings what is written to what the run goes on from."""
-        lines = "".join(json.dumps(entry, allow_nan=False) + "\n" for entry in evaluations)
-        write_whole(self.run_dir.metrics, lines)
-        self._events.rewrite(evaluations)
+    def begin(self, raw: dict, evaluations: list[dict]) -> str | None:
+        """Brings what is written to what the run goes on from; why it should not, or None."""
+        if self.resume:
+            lines = "".join(json.dumps(entry, allow_nan=False) + "\n" for entry in evaluations)
+            write_whole(self.run_dir.metrics, lines)
+            self._events.rewrite(evaluations)
+        if self._mlflow is not None:
+            self._mlflow.begin(raw, evaluations)
+        return None if self._pruner is None else self._pruner.go_on(evaluations)
 
-    def __call__(self, entry: dict):
+    def end(self, report: dict):
+        self._events.end(report["status"])
+        if self._mlflow is not None:
+            self._mlflow.end(report)
+
+    def __call__(self, entry: dict) -> str | None:
+        """Why training should end with this evaluation, or None."""
         with self.run_dir.metrics.open("a", encoding="utf-8") as file:
             file.write(json.dumps(entry, allow_nan=False) + "\n")
         self._events.write(entry)
         parts = [f"step {entry['step']:,}", f"epoch {entry['epoch']:.2f}", f"loss {entry['train_loss']:.5g}"]
         parts += [f"valid {task} {_figures(metrics)}" for task, metrics in entry["valid"].items()]
         say("  ".join(parts))
+        if self._mlflow is not None:
+            self._mlflow.evaluation(entry)
+        return None if self._pruner is None else self._pruner(entry)
+
+
+def _mlflow_run(config: TrainConfig, run_dir: RunDir):
+    if config.tracker.name == "none":
+        return None
+    from rectrain.outputs.mlflow_run import MlflowRun
+
+    return MlflowRun(config.tracker, run_dir)
 
 
 def _figures(metrics: dict) -> str:

@@ -67,4 +67,11 @@ def _pool() -> ThreadPoolExecutor:
 
 
 def _num_threads() -> int:
+    """As many as TensorFlow is told to use, so that one word shares the cores among jobs side by side; else all cores."""
+    told = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
+    return int(told) if told.isascii() and told.isdigit() and int(told) else num_cores()
+
+
+def num_cores() -> int:
+    """That this process may run on."""
     return len(os.sched_getaffinity(0))

@@ -5,15 +5,20 @@ from pathlib import Path
 import tensorflow as tf
 
 from rectrain.errors import InputError, first_line
+from rectrain.outputs import hparams
 
 _DATA_CLASS_SCALAR = 1  # tensorflow.DataClass in summary.proto, which has no Python name
 
 
 class EventWriter:
-    """Writes each evaluation of the history as scalars under `folder`, which is made with the first of them."""
+    """Writes each evaluation of the history as scalars under `folder`, which is made with the first of them.
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    Args:
+        swept: {key: value} that sets a run of a sweep apart, for TensorBoard's HPARAMS; empty for a run of its own.
+    """
+
+    def __init__(self, folder: Path, swept: dict):
+        self.folder, self.swept = folder, swept
         self._writer: tf.summary.SummaryWriter | None = None
 
     def rewrite(self, entries: list[dict]):
@@ -33,9 +38,27 @@ class EventWriter:
                 "another place with hydra.run.dir."
             ) from error
 
+    def end(self, status: str):
+        """Says how a run of a sweep ended, unless it had nothing to write."""
+        if self.swept and self._writer is not None:
+            self._write_hparams(hparams.END, hparams.session_end(status))
+
+    def _begin(self):
+        self._writer = tf.summary.create_file_writer(str(self.folder))
+        if self.swept:
+            self._write_hparams(hparams.START, hparams.session_start(self.swept, str(self.folder)))
+
+    def _write_hparams(self, tag: str, content: bytes):
+        metadata = tf.compat.v1.SummaryMetadata()
+        metadata.plugin_data.plugin_name = "hparams"
+        metadata.plugin_data.content = content
+        with self._writer.as_default(step=0):
+            tf.summary.write(tag, tf.constant(0.0), metadata=metadata)
+        self._writer.flush()
+
     def _write(self, entry: dict):
         if self._writer is None:
-            self._writer = tf.summary.create_file_writer(str(self.folder))
+            self._begin()
         with self._writer.as_default(step=entry["step"]):
             for tag, value in _scalars(entry).items():
                 tf.summary.write(tag, tf.constant(value, tf.float32), metadata=_scalar_metadata())

@@ -36,7 +36,7 @@ def build_trainer(
     *,
     fixed: dict,
     signals: Signals,
-    on_evaluation: Callable[[dict], None],
+    on_evaluation: Callable[[dict], str | None],
 ) -> Trainer:
     """Everything of a run that needs TensorFlow, made in a fresh Keras state so that jobs of a sweep do not meet.
 

@@ -56,7 +56,7 @@ class Trainer:
     Args:
         monitor: None where there is no validation split; then the last weights are the result.
         fixed: what decides the numbers of the run; a checkpoint of other values is refused.
-        on_evaluation: hears of each evaluation as one dict of the history.
+        on_evaluation: hears of each evaluation as one dict of the history; says why training should end there, or None.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class Trainer:
         seed: int,
         fixed: dict,
         signals: Signals,
-        on_evaluation: Callable[[dict], None],
+        on_evaluation: Callable[[dict], str | None],
     ):
         self.config, self.prepared, self.steps = config, prepared, steps
         self.checkpoints, self.monitor, self.seed, self.on_evaluation = checkpoints, monitor, seed, on_evaluation
@@ -216,7 +216,8 @@ class Trainer:
     def _evaluate(self):
         """Validation metrics, checkpoint, learning rate cut, early stop."""
         metrics = self._validation_metrics()
-        best = self.monitor.improves(self.monitor.value(metrics, "valid")) if self.monitor else True
+        value = self.monitor.value(metrics, "valid") if self.monitor else None
+        best = self.monitor.improves(value) if self.monitor else True
         self.done.best_step = self.done.step if best else self.done.best_step
         entry = {
             "step": self.done.step,
@@ -224,6 +225,7 @@ class Trainer:
             "seconds": self.done.train_seconds,
             "learning_rate": self.steps.optimizer.learning_rates(self.done.step - 1),
             "train_loss": self.done.losses[-1][1],
+            "monitored": value,
             "valid": {t: {m: v["value"] for m, v in d.items() if isinstance(v, dict)} for t, d in metrics.items()},
             **self._gates(),
         }
@@ -231,7 +233,11 @@ class Trainer:
         self._decide()
         with self.signals.held():
             self._save()
-            self.on_evaluation(entry)
+            self.end_because(self.on_evaluation(entry))
+
+    def end_because(self, reason: str | None):
+        """Training ends here, unless it ends of itself; a checkpoint of this moment would go on."""
+        self.done.stopped_because = self.done.stopped_because or reason or ""
 
     def _gates(self) -> dict:
         """How the gates listen to experts on the first rows of the validation split, where the model has any."""
