@@ -95,18 +95,23 @@ def _run(command: str, overrides: list[str], typed: str) -> int:
 def _run_hydra(command: str, config_name: str, overrides: list[str], typed: str) -> int:
     """Lets Hydra compose one config, or those of a sweep, and run each; the first code that is not 0."""
     import hydra
+    from hydra.core.hydra_config import HydraConfig
     from hydra.errors import ConfigCompositionException
 
     from rectrain import hydra_search, launchers
+    from rectrain.errors import StoppedError
     from rectrain.hydra_errors import with_key_added
 
     codes: list[int] = []
-    hydra_search.register()
     sys.argv = [sys.argv[0], *_in_one_piece(overrides)]
     run = hydra.main(version_base="1.3", config_path="pkg://rectrain.configs", config_name=config_name)
     try:
-        with launchers.watched(codes):
+        with launchers.watched(codes), hydra_search.known():
             run(_Job(command, typed, codes))()
+    except StoppedError as stop:
+        if not hasattr(stop, "__notes__"):  # jobs in other processes, which say only how far they came
+            stop.add_note(f"Go on with: {_to_go_on(typed, Path(HydraConfig.get().sweep.dir))}")
+        raise
     except ConfigCompositionException as error:
         added = with_key_added(error, overrides)
         if added is None:
@@ -171,18 +176,21 @@ def _run_job(command: str, config, typed: str) -> int:
     from omegaconf import OmegaConf
 
     from rectrain.console import complain
-    from rectrain.errors import StoppedError, printable
+    from rectrain.errors import InputError, StoppedError, printable
     from rectrain.run_dir import RunDir
 
     run_dir = RunDir(Path(HydraConfig.get().runtime.output_dir))
     try:
         raw = OmegaConf.to_container(config, resolve=True)
+        if config.get("sweep") is not None:
+            raise InputError("sweep=NAME runs many jobs: add -m, as in rectrain -m sweep=NAME.")
         if command in _RUNS:
             run_dir = _own_folder(run_dir, resume=config.get("resume") is True)
         _run_command(command, raw, run_dir, OmegaConf.to_yaml(config, resolve=True), typed)
         return 0
     except StoppedError as stop:
-        stop.add_note(f"Go on with: {_to_go_on(typed, run_dir)}")
+        folder = run_dir.path if _folder_key() == "hydra.run.dir" else run_dir.path.parent
+        stop.add_note(f"Go on with: {_to_go_on(typed, folder)}")
         raise
     except Exception as error:
         code, text = _explain(error, run_dir)
@@ -213,12 +221,11 @@ def _own_folder(run_dir, *, resume: bool):
     return run_dir if key == "hydra.sweep.dir" else run_dir.claimed()
 
 
-def _to_go_on(typed: str, run_dir) -> str:
-    """The command line that goes on with a run, or with the sweep that it belongs to."""
+def _to_go_on(typed: str, folder: Path) -> str:
+    """The command line that goes on with the run, or the sweep, of a folder."""
     key = _folder_key()
     words = [word for word in shlex.split(typed) if not word.lstrip("+").startswith("resume=")]
     if not any(word.lstrip("+").startswith(f"{key}=") for word in words):
-        folder = run_dir.path if key == "hydra.run.dir" else run_dir.path.parent
         words.append(f"{key}={folder}" if _PLAIN.fullmatch(str(folder)) else f"{key}='{folder}'")
     return shlex.join([*words, "resume=true"])
 

@@ -5,6 +5,7 @@ import re
 import yaml  # comes with OmegaConf
 
 from rectrain.errors import did_you_mean
+from rectrain.launchers import PACKAGES
 
 
 def explain(error: Exception, overrides: list[str]) -> str:
@@ -69,6 +70,8 @@ def _unknown_option(error, overrides: list[str]) -> str:
     inside = re.match(r"In '(.+/.+)': Could not load", str(error))
     if inside:
         return f"{missing}, one of the defaults of {inside[1]}: there is no {missing}.yaml."
+    if group == "hydra/launcher" and option in PACKAGES:
+        return f"hydra/launcher={option}: it is not installed. pip install '{PACKAGES[option]}'"
     typed = next((o for o in overrides if o.replace("=", "/").lstrip("+") == missing), f"{group}={option}")
     return f"{typed}: there is no configs/{missing}.yaml.{did_you_mean(option, error.options or [])}"
 

@@ -12,7 +12,10 @@ from rectrain.launchers import KEYS
 # All code that a config may name, each at its key.
 _TARGETS = {
     "hydra.launcher._target_": tuple(KEYS),
-    "hydra.sweeper._target_": ("hydra._internal.core_plugins.basic_sweeper.BasicSweeper", "hydra_plugins.rectrain.Search"),
+    "hydra.sweeper._target_": (
+        "hydra._internal.core_plugins.basic_sweeper.BasicSweeper",
+        "rectrain.hydra_search.Search",
+    ),
 }
 _RESOLVERS = ("oc.create", "oc.decode", "oc.deprecated", "oc.dict.keys", "oc.dict.values", "oc.env")
 _HANDLERS = ("logging.StreamHandler", "logging.FileHandler", "logging.NullHandler")
@@ -98,7 +101,7 @@ def _check(config: dict):
         check_no_password(config["tracker"].get("uri"))
     for path, key, value in _items(config, ""):
         if key == "_target_" and value not in _TARGETS.get(path, ()):
-            raise _refused(path, value, "a config names no code to run, but for the launchers and sweepers of docs/search.md")
+            raise _refused(path, value, "a config names no code to run, but for some launchers and sweepers")
         if path.startswith("hydra.job.env_set."):
             raise _refused(path, value, "a config sets no variables of the environment; set them in the shell")
         if path.startswith(("hydra.hydra_logging.", "hydra.job_logging.")) and _calls(key, value):

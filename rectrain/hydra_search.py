@@ -1,37 +1,46 @@
 """Hydra's sweeper of ours: a search proposes the jobs, by what those before them came to."""
 
+import contextlib
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.plugins import Plugins
 from hydra.errors import HydraException
 from hydra.plugins.sweeper import Sweeper
-from hydra.types import HydraContext
 from omegaconf import DictConfig, OmegaConf
 
 from rectrain.console import say
 from rectrain.errors import InputError
+from rectrain.launchers import replaced
 from rectrain.run_dir import RunDir, write_whole
 from rectrain.sections import search_config, train_config
 
 SUMMARY = "search.json"
 
 
-def register():
-    """Makes the sweeper known to Hydra, which otherwise looks for plugins in packages of their own alone."""
-    Plugins.instance().register(Search)
+def known() -> contextlib.AbstractContextManager:
+    """Within it Hydra makes the sweeper that hydra/sweeper=search names; of itself it makes those of plugins alone."""
+    make = Plugins.instantiate_sweeper
+
+    def make_ours(self, **given):
+        if given["config"].hydra.sweeper.get("_target_") != f"{Search.__module__}.{Search.__name__}":
+            return make(self, **given)
+        sweeper = Search()
+        sweeper.setup(**given)
+        return sweeper
+
+    return replaced(Plugins, "instantiate_sweeper", make_ours)
 
 
 class Search(Sweeper):
     """Asks a study for trials, launches their runs, and tells it the best validation metric of each."""
 
-    __module__ = "hydra_plugins.rectrain"  # Hydra makes plugins of this package alone; its `_target_` is never imported
-
-    def __init__(self):
-        self.hydra_context: HydraContext | None = None
-        self.config: DictConfig | None = None
+    hydra_context: Any
+    config: Any
+    launcher: Any
 
     def setup(self, *, hydra_context, task_function, config):
         self.hydra_context, self.config = hydra_context, config
@@ -43,7 +52,7 @@ class Search(Sweeper):
         from rectrain.search.space import parse_space
         from rectrain.search.study import Search as Study
 
-        section = OmegaConf.to_container(self.config, resolve=True).get("sweep")
+        section = _resolved(self.config)["sweep"]
         self.search = search_config(section)
         self.space = parse_space(section["space"])
         self.words = self._words_of_all(arguments)
@@ -71,18 +80,17 @@ class Search(Sweeper):
         for override in parser.parse_overrides(arguments):
             key = override.key_or_group
             if override.is_sweep_override():
-                raise InputError(f"{override.input_line}: sweep=NAME chooses values itself. Put the key into sweep.space.")
+                raise InputError(f"{override.input_line}: sweep=NAME chooses values. Put the key into sweep.space.")
             if key in self.space:
-                raise InputError(f"{override.input_line}: {key} is searched by sweep.space. Take it out of one of them.")
+                raise InputError(f"{override.input_line}: sweep.space searches {key}. Take it out of one of them.")
             if key.partition(".")[0] != "sweep":
-                words.append(override.input_line)
+                words.append(str(override.input_line))
         return words
 
     def _composed(self, words: Sequence[str]) -> dict:
         """The config of a job with these words, checked."""
         config = self.hydra_context.config_loader.load_sweep_config(self.config, [*self.words, *words])
-        raw = OmegaConf.to_container(config, resolve=True)
-        del raw["hydra"]
+        raw = _resolved(config)
         train_config(raw)
         return raw
 
@@ -94,7 +102,7 @@ class Search(Sweeper):
         """
         if not raw["data"]["split"]["valid"] and raw["data"]["split"]["by"] != "files":
             raise InputError("data.split.valid=0: a search needs a validation split, on which trials are judged.")
-        groups = {key: self.space[key].values[0] for key in self.space if self._is_group(key)}
+        groups = {key: knob.ends()[0] for key, knob in self.space.items() if self._is_group(key)}
         for key, knob in self.space.items():
             for value in knob.ends():
                 try:
@@ -164,7 +172,7 @@ class Search(Sweeper):
 
         if reports[0].get("history"):
             trial.note(reports[0]["history"])
-        values = [report["best"]["value"] for report in reports if report["status"] == "done"]
+        values = [report["best"]["value"] for report in reports if report["status"] == "done" and report["best"]]
         if len(values) == self.search.seeds:
             value = sum(values) / len(values)
             self.study.tell(trial, "complete", value)
@@ -189,6 +197,12 @@ class Search(Sweeper):
     def _runs_of(self, slot: int) -> list[int]:
         folders = [self._folder_of(slot, number) for number in range(self.search.seeds)]
         return [int(folder.name) for folder in folders if folder.is_dir()]
+
+
+def _resolved(config: DictConfig) -> dict:
+    """The sections but that of Hydra's, which holds what a job alone knows."""
+    sections = {key: config[key] for key in config if key != "hydra"}
+    return {k: OmegaConf.to_container(v, resolve=True) if OmegaConf.is_config(v) else v for k, v in sections.items()}
 
 
 def _is_maximized(monitor: str) -> bool:
@@ -217,7 +231,9 @@ def _report(folder: Path) -> dict:
 
 
 def _shown(values: dict) -> str:
-    return " ".join(f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in values.items())
+    return " ".join(
+        f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}" for key, value in values.items()
+    )
 
 
 def _said(error: Exception) -> str:

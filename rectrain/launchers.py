@@ -62,11 +62,19 @@ def watched(codes: list[int]) -> Iterator[None]:
             launcher.launch = functools.partial(_launch, launcher.launch, given["config"].hydra.launcher, codes)
         return launcher
 
-    Plugins.instantiate_launcher = make_checked
+    with replaced(Plugins, "instantiate_launcher", make_checked):
+        yield
+
+
+@contextlib.contextmanager
+def replaced(owner: type, name: str, method: Callable) -> Iterator[None]:
+    """Within it a class has another method of that name."""
+    before = getattr(owner, name)
+    setattr(owner, name, method)
     try:
         yield
     finally:
-        Plugins.instantiate_launcher = make
+        setattr(owner, name, before)
 
 
 def target_of(section) -> str:
@@ -91,7 +99,7 @@ def _check(config):
             known = ", ".join(KEYS[target]) or "none"
             raise InputError(f"hydra.launcher.{key}={value}: a config sets no such key of a launcher, only: {known}.")
     if target.startswith(_SUBMITIT) and not str(config.sweep.dir).isprintable():
-        raise InputError(f"hydra.sweep.dir={str(config.sweep.dir)!r}: Submitit writes it into a script. Name another one.")
+        raise InputError(f"hydra.sweep.dir={str(config.sweep.dir)!r}: Submitit writes it into a script. Name another.")
 
 
 def _leaves(tree: dict, prefix: str = "") -> Iterator[tuple[str, object]]:

@@ -22,7 +22,7 @@ def on_each(work: Callable, items: Iterable) -> list:
             except Exception as error:
                 errors[i] = error
 
-    wait([_pool().submit(take) for _ in range(_num_threads())])
+    wait([_pool().submit(take) for _ in range(num_threads())])
     if errors:
         raise errors[min(errors)]
     return done
@@ -63,11 +63,11 @@ def ahead(items: Iterator) -> Iterator:
 
 @cache
 def _pool() -> ThreadPoolExecutor:
-    return ThreadPoolExecutor(_num_threads(), thread_name_prefix="columns")
+    return ThreadPoolExecutor(num_threads(), thread_name_prefix="columns")
 
 
-def _num_threads() -> int:
-    """As many as TensorFlow is told to use, so that one word shares the cores among jobs side by side; else all cores."""
+def num_threads() -> int:
+    """As many as TensorFlow is told to use, so that jobs side by side share the cores; else one a core."""
     told = os.environ.get("TF_NUM_INTRAOP_THREADS", "")
     return int(told) if told.isascii() and told.isdigit() and int(told) else num_cores()
 

@@ -41,28 +41,28 @@ class EventWriter:
     def end(self, status: str):
         """Says how a run of a sweep ended, unless it had nothing to write."""
         if self.swept and self._writer is not None:
-            self._write_hparams(hparams.END, hparams.session_end(status))
+            self._write_hparams(self._writer, hparams.END, hparams.session_end(status))
 
-    def _begin(self):
+    def _begin(self) -> tf.summary.SummaryWriter:
         self._writer = tf.summary.create_file_writer(str(self.folder))
         if self.swept:
-            self._write_hparams(hparams.START, hparams.session_start(self.swept, str(self.folder)))
+            self._write_hparams(self._writer, hparams.START, hparams.session_start(self.swept, str(self.folder)))
+        return self._writer
 
-    def _write_hparams(self, tag: str, content: bytes):
+    def _write_hparams(self, writer: tf.summary.SummaryWriter, tag: str, content: bytes):
         metadata = tf.compat.v1.SummaryMetadata()
         metadata.plugin_data.plugin_name = "hparams"
         metadata.plugin_data.content = content
-        with self._writer.as_default(step=0):
+        with writer.as_default(step=0):
             tf.summary.write(tag, tf.constant(0.0), metadata=metadata)
-        self._writer.flush()
+        writer.flush()
 
     def _write(self, entry: dict):
-        if self._writer is None:
-            self._begin()
-        with self._writer.as_default(step=entry["step"]):
+        writer = self._writer or self._begin()
+        with writer.as_default(step=entry["step"]):
             for tag, value in _scalars(entry).items():
                 tf.summary.write(tag, tf.constant(value, tf.float32), metadata=_scalar_metadata())
-        self._writer.flush()
+        writer.flush()
 
 
 def _scalars(entry: dict) -> dict[str, float]:

@@ -21,7 +21,11 @@ _DEFAULT_URI = "sqlite:///mlflow.db"
 _STATUS = {"done": "FINISHED", "failed": "FAILED", "stopped": "KILLED"}
 _IN_A_BATCH = 100  # parameters that MLflow takes at once
 _LONGEST = 500  # characters of a parameter that servers of any age take
-_QUIET = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2", "MLFLOW_HTTP_REQUEST_TIMEOUT": "10"}
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "10",
+}
 
 
 class MlflowRun:
@@ -70,7 +74,9 @@ class MlflowRun:
         name = "/".join(self.run_dir.path.resolve().parts[-2:])
         run_id = self._client.create_run(experiment, run_name=name).info.run_id
         write_whole(self.run_dir.path / FILE, json.dumps({"run_id": run_id}))
-        parameters = [Param(_name(key), str(value)[:_LONGEST]) for key, value in _flat(raw) if not key.startswith("tracker.")]
+        parameters = [
+            Param(_name(key), str(value)[:_LONGEST]) for key, value in _flat(raw) if not key.startswith("tracker.")
+        ]
         for first in range(0, len(parameters), _IN_A_BATCH):
             self._client.log_batch(run_id, params=parameters[first : first + _IN_A_BATCH])
         return run_id

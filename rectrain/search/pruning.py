@@ -23,7 +23,7 @@ class Pruner:
 
     @classmethod
     def of(cls, folder: Path) -> "Pruner | None":
-        """That of a run's folder; None where the run belongs to no search, or to a trial that has ended or is not pruned."""
+        """That of a run's folder; None where its trial is not pruned or has ended, or the run belongs to none."""
         path = folder / FILE
         if not path.is_file():
             return None
@@ -32,7 +32,8 @@ class Pruner:
             return None
         optuna = studies.import_optuna()
         study = studies.open_study(folder.parent)
-        study.pruner = studies.pruner(parse(PruneConfig | None, study.user_attrs["fixed"]["sweep"]["prune"], "sweep.prune"))
+        config = parse(PruneConfig, study.user_attrs["fixed"]["sweep"]["prune"], "sweep.prune")
+        study.pruner = studies.median_pruner(config)
         found = next((t for t in study.trials if t.number == told["number"] and not t.state.is_finished()), None)
         return None if found is None else cls(study, optuna.trial.Trial(study, found._trial_id))
 
@@ -50,4 +51,5 @@ class Pruner:
         studies.note_evaluations(self._trial, self._values)
         if not self._trial.should_prune():
             return None
-        return f"{PRUNED}at evaluation {len(self._values)} its best value was worse than the median of the trials before it"
+        number = len(self._values)
+        return f"{PRUNED}at evaluation {number} its best value was worse than the median of the trials before it"

@@ -1,7 +1,7 @@
 """A search in Optuna's words: a study on disk, whose trials are told what their runs came to.
 
-A slot is a place among the trials that were asked for, 0, 1, ...; it is what people call a trial. A trial of Optuna's that
-came to nothing (killed, failed) leaves its slot, its values and its folders to another one, which takes its place.
+A slot is a place among the trials that were asked for, 0, 1, ...; it is what people call a trial. A trial of Optuna's
+that came to nothing (killed, failed) leaves its slot, its values and its folders to another one.
 """
 
 import json
@@ -155,11 +155,8 @@ def note_evaluations(trial: "optuna.trial.Trial", values: list[float]):
             trial.report(value, number)
 
 
-def pruner(config: PruneConfig | None):
-    optuna = import_optuna()
-    if config is None:
-        return optuna.pruners.NopPruner()
-    return optuna.pruners.MedianPruner(config.startup_trials, config.warmup_evaluations + 1)
+def median_pruner(config: PruneConfig):
+    return import_optuna().pruners.MedianPruner(config.startup_trials, config.warmup_evaluations + 1)
 
 
 def _sampler(config: SearchConfig, slot: int):

@@ -1,10 +1,9 @@
 """The tf.distribute strategy of a run, and what it runs on."""
 
-import os
-
 import tensorflow as tf
 
 from rectrain.config import StrategyConfig
+from rectrain.data.threads import num_cores, num_threads
 from rectrain.errors import InputError
 
 
@@ -82,5 +81,6 @@ def describe_device(strategy: tf.distribute.Strategy) -> str:
     if gpus and "GPU" in devices[0].upper():
         name = tf.config.experimental.get_device_details(gpus[0]).get("device_name", "unknown type")
         return f"{num_replicas} GPU{'s' * (num_replicas > 1)} ({name})"
-    cpu = f"CPU, {len(os.sched_getaffinity(0))} cores"
+    threads, cores = num_threads(), num_cores()
+    cpu = f"CPU, {cores} cores" if threads == cores else f"CPU, {threads} of {cores} cores"
     return cpu if num_replicas == 1 else f"{num_replicas} replicas on {cpu}"
