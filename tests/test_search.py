@@ -2,11 +2,11 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,15 +14,21 @@ import pytest
 from rectrain.config import PruneConfig, SearchConfig
 from rectrain.errors import InputError
 from rectrain.search.pruning import Pruner
-from rectrain.search.space import Choices, Numbers, parse_space, word
-from rectrain.search.study import FILE, Search
+from rectrain.search.space import Numbers, parse_space, word
+from rectrain.search.study import Search
 
 optuna = pytest.importorskip("optuna")
 
-RATES = {"rate": {"low": 1e-4, "high": 1.0, "log": True}, "depth": {"low": 1, "high": 9}, "kind": {"choices": ["a", [2]]}}
+RATES = {
+    "rate": {"low": 1e-4, "high": 1.0, "log": True},
+    "depth": {"low": 1, "high": 9},
+    "kind": {"choices": ["a", [2]]},
+}
 
 
-def search(folder, trials=30, *, sampler="tpe", seed=0, resume=False, prune=None, maximize=True, at_once=1, space=RATES):
+def search(
+    folder, trials=30, *, sampler="tpe", seed=0, resume=False, prune=None, maximize=True, at_once=1, space=RATES
+):
     config = SearchConfig(sampler, seed, trials, at_once, 1, prune, space)
     fixed = {"sweep": {"space": space, "seed": seed, "prune": None if prune is None else vars(prune)}}
     return Search(config, parse_space(space), folder, maximize=maximize, fixed=fixed, resume=resume)
@@ -68,14 +74,8 @@ def run_to_end(found, objective=planted):
     ],
 )
 def test_what_is_no_range_is_named(entry, message):
-    with pytest.raises(InputError, match=".*".join(map(_escaped, message.split("...")))):
+    with pytest.raises(InputError, match=re.escape(message)):
         parse_space({"a.b": entry})
-
-
-def _escaped(text):
-    import re
-
-    return re.escape(text)
 
 
 @pytest.mark.parametrize("key", ["seed", "resume", "trainer.monitor", "hydra.sweep.dir", "sweep.trials"])
@@ -85,7 +85,9 @@ def test_some_keys_are_not_searched(key):
 
 
 def test_bounds_that_are_whole_stay_whole():
-    found = parse_space({"a": {"low": 1, "high": 3}, "b": {"low": 1, "high": 2.5}, "c": {"low": 0, "high": 1.0, "step": 0.25}})
+    found = parse_space(
+        {"a": {"low": 1, "high": 3}, "b": {"low": 1, "high": 2.5}, "c": {"low": 0, "high": 1.0, "step": 0.25}}
+    )
     assert found == {
         "a": Numbers(1, 3, False, None),
         "b": Numbers(1.0, 2.5, False, None),
@@ -106,17 +108,15 @@ def test_words_are_read_back_as_the_values_they_were():
 # The study
 
 
-def test_tpe_finds_what_is_planted_and_random_does_not_as_well(tmp_path):
-    """Over 10 seeds of 40 trials each; the plant's own value is 0."""
-    best = {
-        sampler: [
-            max(value for _, _, value in run_to_end(search(tmp_path / f"{sampler}{seed}", 40, sampler=sampler, seed=seed)))
-            for seed in range(5)
-        ]
+def test_tpe_learns_where_the_planted_optimum_lies_and_random_does_not(tmp_path):
+    """The optimum is worth 0. TPE's first 10 trials are random."""
+    values = {
+        sampler: [value for *_, value in run_to_end(search(tmp_path / sampler, 30, sampler=sampler, seed=4))]
         for sampler in ("tpe", "random")
     }
-    assert np.mean(best["tpe"]) > -0.1
-    assert np.mean(best["tpe"]) > np.mean(best["random"]) / 2
+    assert values["tpe"][:10] == values["random"][:10]
+    assert np.mean(values["tpe"][10:]) > np.mean(values["random"][10:]) / 2
+    assert max(values["tpe"]) > -0.1
 
 
 def test_direction_follows_the_metric(tmp_path):
@@ -134,9 +134,9 @@ def test_direction_follows_the_metric(tmp_path):
 @pytest.mark.parametrize("dies", ["asked", "asked_half", "failed"])
 def test_a_search_that_goes_on_ends_as_one_that_never_stopped(tmp_path, sampler, dies):
     """Killed once after every trial, it draws what it would have drawn, and comes to the same total."""
-    whole = run_to_end(search(tmp_path / "whole", 14, sampler=sampler))
+    whole = run_to_end(search(tmp_path / "whole", 12, sampler=sampler))
     told = []
-    for number in range(14):
+    for number in range(12):
         found = search(tmp_path / "cut", number + 1, sampler=sampler, resume=True)
         assert found.config.trials == number + 1
         (trial,) = found.ask()
@@ -289,8 +289,10 @@ def test_a_search_runs_reports_and_goes_on_to_a_greater_total(rectrain, space, t
 
 
 def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(rectrain, space, tmp_path):
-    """A hidden layer of so many units does not fit any memory, which a run says of its own."""
-    words = space("  trainer.shuffle_rows: {choices: [7, 9]}\n  optimizer.clip_norm: {choices: [1.0e-3, 1.0e+3]}\n", trials=3)
+    """At such a rate the loss is no number after a step, unless the gradient is cut to nothing."""
+    words = space(
+        "  trainer.shuffle_rows: {choices: [7, 9]}\n  optimizer.clip_norm: {choices: [1.0e-3, 1.0e+3]}\n", trials=3
+    )
     code, out, err = rectrain(*words, *SMALL, "optimizer=sgd", "optimizer.learning_rate=1e30")
     assert code == 2, out + err
     found = reports(tmp_path / "s")
@@ -366,12 +368,18 @@ def test_without_optuna_the_message_says_what_to_install(rectrain, space, monkey
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("launcher", [(), ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "sweep.trials_at_once=2")])
+@pytest.mark.parametrize(
+    "launcher", [(), ("hydra/launcher=joblib", "hydra.launcher.n_jobs=2", "sweep.trials_at_once=2")]
+)
 def test_killed_again_and_again_it_comes_to_the_total_and_the_same_values(space, tmp_path, launcher):
     """kill -9 to the whole group, in trials and between them."""
     if launcher:
         pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
-    words = space("  optimizer.learning_rate: {low: 0.001, high: 0.1, log: true}\n", trials=5, prune="{startup_trials: 2, warmup_evaluations: 0}")
+    words = space(
+        "  optimizer.learning_rate: {low: 0.001, high: 0.1, log: true}\n",
+        trials=5,
+        prune="{startup_trials: 2, warmup_evaluations: 0}",
+    )
     words = [*words[:-1], *SMALL, *launcher, "trainer.save_every_s=0", "trainer.steps_per_call=2", "resume=true"]
     command = [sys.executable, "-c", "from rectrain.cli import main; main()", *words]
     environment = {**os.environ, "TF_NUM_INTRAOP_THREADS": "1"}

@@ -75,9 +75,8 @@ def _run(
     import_tensorflow()
     from rectrain.training.build import build_trainer
 
-    fixed = fixed_values(
-        raw, **{"prepared data": prepared.folder.name}
-    )  # it names all that the files and the schema are
+    # Its name stands for all that the files and the schema are.
+    fixed = fixed_values(raw, **{"prepared data": prepared.folder.name})
     tracker = _Tracker(run_dir, config, swept)
     trainer = build_trainer(config, prepared, run_dir, fixed=fixed, signals=signals, on_evaluation=tracker)
     trainer.begin(started, prepare_seconds, resume=config.resume)

@@ -1,9 +1,10 @@
 """Within a run of a search: whether it is worth going on with."""
 
-import json
 from pathlib import Path
 
 from rectrain.config import PruneConfig, parse
+from rectrain.errors import InputError
+from rectrain.plain_files import read_json
 from rectrain.search import study as studies
 
 FILE = "trial.json"  # in the folder of each run of a search
@@ -24,10 +25,9 @@ class Pruner:
     @classmethod
     def of(cls, folder: Path) -> "Pruner | None":
         """That of a run's folder; None where its trial is not pruned or has ended, or the run belongs to none."""
-        path = folder / FILE
-        if not path.is_file():
+        if not (folder / FILE).is_file() or not (folder.parent / studies.FILE).is_file():
             return None
-        told = json.loads(path.read_text(encoding="utf-8"))
+        told = _read(folder / FILE)
         if not told["prunes"]:
             return None
         optuna = studies.import_optuna()
@@ -53,3 +53,13 @@ class Pruner:
             return None
         number = len(self._values)
         return f"{PRUNED}at evaluation {number} its best value was worse than the median of the trials before it"
+
+
+def _read(path: Path) -> dict:
+    try:
+        told = read_json(path)
+        return {"number": int(told["number"]), "prunes": bool(told["prunes"])}
+    except (ValueError, KeyError, TypeError) as error:
+        raise InputError(
+            f"{path} is not as a search writes it ({error}). Remove it, and the run is one of its own."
+        ) from error
