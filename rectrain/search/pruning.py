@@ -61,5 +61,5 @@ def _read(path: Path) -> dict:
         return {"number": int(told["number"]), "prunes": bool(told["prunes"])}
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
-            f"{path} is not as a search writes it ({error}). Remove it, and the run is one of its own."
+            f"{path} is not as a search writes it ({error}). Remove it: the run is its own then."
         ) from error
