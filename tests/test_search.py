@@ -289,11 +289,9 @@ def test_a_search_runs_reports_and_goes_on_to_a_greater_total(rectrain, space, t
 
 
 def test_a_trial_that_fails_is_recorded_and_the_search_goes_on(rectrain, space, tmp_path):
-    """At such a rate the loss is no number after a step, unless the gradient is cut to nothing."""
-    words = space(
-        "  trainer.shuffle_rows: {choices: [7, 9]}\n  optimizer.clip_norm: {choices: [1.0e-3, 1.0e+3]}\n", trials=3
-    )
-    code, out, err = rectrain(*words, *SMALL, "optimizer=sgd", "optimizer.learning_rate=1e30")
+    """At the greater rate the loss is no number after a step."""
+    words = space("  optimizer.learning_rate: {choices: [0.01, 3.0e+38]}\n", trials=3)
+    code, out, err = rectrain(*words, *SMALL, "optimizer=sgd")
     assert code == 2, out + err
     found = reports(tmp_path / "s")
     assert [r["status"] for r in found.values()].count("failed") >= 1
