@@ -20,6 +20,7 @@ from rectrain import config, registry
 from rectrain.cli import COMMANDS
 from rectrain.evaluation import regression
 from rectrain.hydra_errors import with_key_added
+from rectrain.search.space import parse_space
 from rectrain.sections import (
     bench_config,
     compare_config,
@@ -28,6 +29,7 @@ from rectrain.sections import (
     online_config,
     predict_config,
     prepare_config,
+    search_config,
     train_config,
 )
 
@@ -119,7 +121,10 @@ def test_every_command_composes(page, words, conf):
         "compare": compare_config,
         "bench": bench_config,
     }
-    check[command](OmegaConf.to_container(composed, resolve=True))
+    raw = OmegaConf.to_container(composed, resolve=True)
+    if "sweep" in raw:  # which the sweeper reads, and no job has
+        parse_space(search_config(raw.pop("sweep")).space)
+    check[command](raw)
 
 
 def compose_as_the_command_line(command, words):
