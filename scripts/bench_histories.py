@@ -21,10 +21,10 @@ import tensorflow as tf
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
-from rectrain.data.batches import read_rows, row_groups
 from rectrain.data.history_views import HistoryViews
 from rectrain.data.manifest import Prepared
 from rectrain.data.prepare import prepare
+from rectrain.data.row_groups import read_rows, row_groups
 from rectrain.sections import train_config
 from rectrain.training.build import build_steps
 

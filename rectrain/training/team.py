@@ -75,8 +75,9 @@ class Team(Alone):
         self._links = _gathered(cluster, hello, wait_s) if self.is_chief else _introduced(cluster, hello, wait_s)
         self._arrived: dict[Member, queue.SimpleQueue] = {member: queue.SimpleQueue() for member in self._links}
         self._over = threading.Event()
-        for target, arguments in ((self._ping, ()), *((self._listen, (member,)) for member in self._links)):
-            threading.Thread(target=target, args=arguments, daemon=True).start()
+        threading.Thread(target=self._ping, daemon=True).start()
+        for member in self._links:
+            threading.Thread(target=self._listen, args=(member,), daemon=True).start()
 
     def share(self, value):
         if self.is_chief:
