@@ -10,8 +10,10 @@ from typing import Literal
 
 from rectrain.config import DataConfig, SampleConfig
 from rectrain.data import sample
+from rectrain.data.readers import parquet
 from rectrain.data.readers.checks import check_file
 from rectrain.data.readers.rows import STANDARD_INPUT
+from rectrain.data.reading import is_partition
 from rectrain.data.sample import SampleInfo
 from rectrain.data.writing import locked
 from rectrain.errors import InputError, did_you_mean
@@ -208,11 +210,25 @@ def _on_disk(path: str) -> Path:
 
 
 def _in_folder(folder: str, key: str, patterns: list[str]) -> list[Path]:
-    """Its files of data, sorted, without hidden ones; none where there is no such folder."""
+    """Its files of data and those of its partitions, sorted; none where there is no such folder.
+
+    Parquet files without rows are left out, as an engine that writes a table in parts writes those too.
+    """
+    paths = _listed(folder, key, patterns)
+    return [path for path in paths if path.suffix != ".parquet" or not parquet.is_empty(path)] or paths
+
+
+def _listed(folder: str, key: str, patterns: list[str]) -> list[Path]:
+    found = []
     try:
-        paths = [
-            _on_disk(os.path.join(folder, name)) for name in sorted(os.listdir(folder)) if _is_data(name, patterns)
-        ]
+        for name in sorted(os.listdir(folder)):
+            path = os.path.join(folder, name)
+            if name.startswith((".", "_")):  # hidden, or of the engine that wrote the folder
+                continue
+            if os.path.isdir(path):
+                found += _listed(path, key, patterns) if is_partition(name) else []
+            elif any(fnmatch(name.lower(), pattern) for pattern in patterns):
+                found.append(_on_disk(path))
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -220,11 +236,7 @@ def _in_folder(folder: str, key: str, patterns: list[str]) -> list[Path]:
             f"{key}={folder}: the folder cannot be read: {_absolute(folder)} ({error.strerror or error}). "
             "Expected a folder that you may list; a single file is named with data.files."
         ) from error
-    return [path for path in paths if not os.path.isdir(path)]
-
-
-def _is_data(name: str, patterns: list[str]) -> bool:
-    return not name.startswith(".") and any(fnmatch(name.lower(), pattern) for pattern in patterns)
+    return found
 
 
 def _no_match(entry: str, key: str, patterns: list[str]) -> InputError:
