@@ -491,8 +491,16 @@ class CompareConfig:
 
 
 @dataclass(frozen=True)
+class StageConfig:
+    stage: Literal["count", "fit", "merge", "encode"] | None
+    part: Count
+    parts: Count
+
+
+@dataclass(frozen=True)
 class PrepareConfig:
     data: DataConfig
+    prepare: StageConfig
 
 
 def parse(kind, value, key: str):

@@ -34,13 +34,13 @@ class LastRows:
 
     def state(self) -> dict[str, np.ndarray]:
         num_users = self._users.num_values
-        own = {"times": self._times, "rows": self._rows, "num_rows": self._counts}
+        own = {"last_times": self._times, "last_rows": self._rows, "totals": self._counts}
         return {**self._users.state(), **{name: array[:num_users] for name, array in own.items()}}
 
     def absorb(self, state: Mapping[str, np.ndarray], first_row: int):
         """What another one found in later rows, whose row 0 is first_row here."""
         for users, which in saved_texts(state):
-            times, rows, counts = (state[name][which] for name in ("times", "rows", "num_rows"))
+            times, rows, counts = (state[name][which] for name in ("last_times", "last_rows", "totals"))
             for i in (1, 0):  # the row before the last one comes first
                 there = np.flatnonzero(rows[:, i] >= 0)
                 self.add(users.take(pa.array(there)), times[there, i], first_row + rows[there, i])

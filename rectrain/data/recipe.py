@@ -1,4 +1,4 @@
-"""What a config makes of its raw files: which they are, how the prepared dataset is called, and what becomes of a block.
+"""What a config makes of its raw files: which they are, what the prepared dataset is called, what becomes of a block.
 
 `prepare` carries a recipe out in one process, `stages` in several.
 """

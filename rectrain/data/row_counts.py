@@ -35,7 +35,8 @@ class Times:
         self._counter.add(pa.array(targets.times(block, self._data.time)))
 
     def state(self) -> Known:
-        return {name: column.to_numpy() for name, column in zip(("value", "count"), self._counter.counts(), strict=True)}
+        counts = self._counter.counts()
+        return {"value": counts["value"].to_numpy(), "count": counts["count"].to_numpy()}
 
     def absorb(self, state: Known, first: int):
         """What was found in later rows. first: how many rows are before them."""

@@ -41,12 +41,12 @@ class Nothing:
 
 
 class _Sums(NamedTuple):
-    """Of `count` values, float64: their mean is origin + shift, and `squares` the sum of their squared distances from it.
+    """Of `number` values: their mean is origin + shift, and `squares` the sum of their squared distances from it.
 
     Source: Chan, Golub & LeVeque 1983, "Algorithms for Computing the Sample Variance".
     """
 
-    count: np.float64
+    number: np.float64
     origin: np.float64
     shift: np.float64
     squares: np.float64
@@ -59,20 +59,20 @@ class _Sums(NamedTuple):
             return _Sums(np.float64(x.size), origin, mean, ((x - mean) ** 2).sum())
 
     def and_then(self, other: "_Sums") -> "_Sums":
-        if self.count == 0 or other.count == 0:
-            return self if other.count == 0 else other
+        if self.number == 0 or other.number == 0:
+            return self if other.number == 0 else other
         with np.errstate(over="ignore", invalid="ignore"):
-            count = self.count + other.count
+            number = self.number + other.number
             shift = other.origin - self.origin + other.shift - self.shift
-            squares = self.squares + (other.squares + shift**2 * self.count * other.count / count)
-            return _Sums(count, self.origin, self.shift + shift * other.count / count, squares)
+            squares = self.squares + (other.squares + shift**2 * self.number * other.number / number)
+            return _Sums(number, self.origin, self.shift + shift * other.number / number, squares)
 
 
 _NO_SUMS = _Sums(*np.zeros(4))
 
 
 class Moments:
-    """Mean and standard deviation over N (not N - 1), measured from the first value: of equal values sd is exactly 0."""
+    """Mean and standard deviation over N (not N - 1), measured from first values: of equal values sd is exactly 0."""
 
     needs_values = True
 
@@ -104,12 +104,12 @@ class Moments:
 
     def absorb(self, state: State):
         sums = _Sums(*state["sums"])
-        self.count += int(sums.count)
+        self.count += int(sums.number)
         self._files_before = self._files_before.and_then(sums)
 
     def parameters(self) -> dict:
         sums = self._files_before.and_then(self._sums_of_file())
-        return {"mean": float(sums.origin + sums.shift), "sd": float(np.sqrt(sums.squares / sums.count))}
+        return {"mean": float(sums.origin + sums.shift), "sd": float(np.sqrt(sums.squares / sums.number))}
 
 
 class Extremes:
@@ -141,8 +141,8 @@ class Extremes:
 class Quantiles:
     """Edges between buckets of about equal counts: exact up to 1,000,000 values, above that from a uniform sample.
 
-    Each value has a random priority that belongs to its file and its position there; the values of the lowest priorities
-    are kept.
+    Each value has a random priority that belongs to its file and its position there; the values of the lowest
+    priorities are kept.
     """
 
     needs_values = True

@@ -185,5 +185,6 @@ def saved_texts(state: Mapping[str, np.ndarray]) -> Iterator[tuple[pa.Array, sli
         last = max(int(np.searchsorted(ends, ends[first] + _PIECE_BYTES, side="right")) - 1, first + 1)
         offsets = (ends[first : last + 1] - ends[first]).astype(np.int32)
         piece = data[ends[first] : ends[last]]
-        yield pa.Array.from_buffers(pa.string(), last - first, [None, *map(pa.py_buffer, (offsets, piece))]), slice(first, last)
+        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(piece)]
+        yield pa.Array.from_buffers(pa.string(), last - first, buffers), slice(first, last)
         first = last
