@@ -3,6 +3,7 @@
 import gzip
 import itertools
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -21,6 +22,16 @@ from rectrain.data.stages import run_stage
 from rectrain.errors import InputError
 from tests.test_prepare import config, digests, quietly, raw_rows, write_csv, write_parquet
 
+ROOT = Path(__file__).parents[1]
+SPARK = """\
+name: spark
+source: files
+format: {reader: parquet}
+labels: {click: click}
+features:
+  people: {type: categorical, columns: [user, city, page]}
+  heights: {type: numeric, columns: [height], transform: standardize}
+"""
 STAGES = ("count", "fit", "merge", "encode")
 FILE_ROWS = (1, 130, 57, 200, 3)
 CASES = {  # parts, changes
@@ -299,10 +310,9 @@ print("dataset" if done else "more to do", flush=True)
 
 def start(folder: Path, stage: str, stop_at: str) -> subprocess.Popen:
     """A process that stops where it has written a file of this name, before the file takes its place."""
-    root = Path(__file__).parents[1]
     command = [sys.executable, "-c", PROCESS, str(folder), stage, stop_at]
-    environment = os.environ | {"PYTHONPATH": str(root)}
-    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=root)
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment, cwd=ROOT)
 
 
 def wait_until_stopped(process: subprocess.Popen):
@@ -339,3 +349,29 @@ def test_two_processes_may_do_the_same_part_at_once(tmp_path):
     assert slow.returncode == quick.returncode == 0
     (left,) = (path for path in (tmp_path / "elsewhere").iterdir() if path.is_dir())
     assert digests(left) == digests(prepare(config(tmp_path, raw), say=quietly).folder)
+
+
+@pytest.mark.slow
+def test_the_makefile_of_the_docs_prepares_with_two_processes_at_a_time(tmp_path):
+    text = (ROOT / "docs" / "preparation.md").read_text(encoding="utf-8")
+    (tmp_path / "prepare.mk").write_text(re.search(r"```make\n(.*?)```", text, re.S)[1], encoding="utf-8")
+    program = tmp_path / "rectrain"
+    program.write_text(f'#!/bin/sh\nexec "{sys.executable}" -c "from rectrain.cli import main; main()" "$@"\n')
+    program.chmod(0o755)
+    write_files(tmp_path / "raw", "parquet")
+    data = f"data=spark data.files={tmp_path}/raw data.prepared_dir={tmp_path}"
+    conf = tmp_path / "conf" / "data"
+    conf.mkdir(parents=True)
+    (conf / "spark.yaml").write_text(SPARK, encoding="utf-8")
+    make = ["make", "-f", "prepare.mk", "-j2", "PARTS=3", f"RECTRAIN={program}"]
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    at_once = ["prepare", "--config-dir", "conf", *f"{data}/one".split()]
+    subprocess.run([program, *at_once], cwd=tmp_path, env=environment, check=True)
+    data = f"DATA=--config-dir conf {data}/several"
+    done = subprocess.run([*make, data], cwd=tmp_path, env=environment, check=True, capture_output=True, text=True)
+    assert "3 of 3 shards are done" in done.stdout
+    assert done.stdout.rstrip().endswith("rows")
+    (one,), (several,) = ([p for p in (tmp_path / name).iterdir() if p.is_dir()] for name in ("one", "several"))
+    assert digests(several) == digests(one)
+    again = subprocess.run([*make, data], cwd=tmp_path, env=environment, check=True, capture_output=True, text=True)
+    assert "already prepared" in again.stdout
