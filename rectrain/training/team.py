@@ -10,9 +10,9 @@ import os
 import queue
 import socket
 import struct
+import sys
 import threading
 import time
-from collections.abc import Callable
 from typing import Self
 
 import numpy as np
@@ -27,6 +27,7 @@ _SILENCE_S = 60  # without a ping for so long a machine is taken for lost
 _GRACE_S = 30  # from the loss of a process to the end of this one, should TensorFlow not let go
 _RETRY_S = 0.2
 _LARGEST_HELLO = 2**24  # bytes
+_UNAVAILABLE = 14  # tf.errors.UNAVAILABLE
 _HEAD = struct.Struct("!cQ")
 _PING, _VALUE, _BYTES, _LAST = b".", b"v", b"b", b"x"
 
@@ -60,13 +61,12 @@ class Team(Alone):
     Args:
         hello: {name: value in JSON's types} that all must have in common.
         wait_s: seconds to wait for the others.
-        on_loss: called in another thread with the message, to stop TensorFlow.
     Raises:
         InputError: a process did not come, or differs; each process says which.
     """
 
-    def __init__(self, cluster: Cluster, hello: dict, wait_s: float, on_loss: Callable[[str], object]):
-        self.cluster, self._on_loss = cluster, on_loss
+    def __init__(self, cluster: Cluster, hello: dict, wait_s: float):
+        self.cluster = cluster
         self.num_members, self.position = len(cluster.members), cluster.position
         self.is_chief = cluster.is_chief
         self.lost: str | None = None
@@ -196,13 +196,21 @@ class Team(Alone):
         for arrived in self._arrived.values():
             arrived.put(None)
         threading.Thread(target=self._end_by_force, daemon=True).start()
-        self._on_loss(self.lost)
+        _stop_tensorflow(self.lost)
 
     def _end_by_force(self):
         """Where TensorFlow does not return from what it waits for."""
         if not self._over.wait(_GRACE_S):
             complain(str(self.lost))
             os._exit(2)
+
+
+def _stop_tensorflow(message: str):
+    """Ends the collective operations that this process waits in; they raise an error of this message."""
+    context = sys.modules.get("tensorflow.python.eager.context")  # there is no public name for it
+    if context is not None:
+        with contextlib.suppress(Exception):  # there is nothing to end
+            context.context().abort_collective_ops(_UNAVAILABLE, message)
 
 
 def _gathered(cluster: Cluster, hello: dict, wait_s: float) -> dict[Member, socket.socket]:
