@@ -499,6 +499,13 @@ class CompareConfig:
 
 
 @dataclass(frozen=True)
+class ClusterConfig:
+    workers: Count
+    servers: NotNegativeCount
+    grace_s: Positive  # seconds
+
+
+@dataclass(frozen=True)
 class PrepareConfig:
     data: DataConfig
 

@@ -2,7 +2,11 @@
 
 import functools
 import json
+import re
+import signal
+import subprocess
 import tempfile
+import time
 from pathlib import Path
 
 import numpy as np
@@ -82,10 +86,16 @@ def test_shares_of_a_batch_are_those_of_the_readers():
         np.testing.assert_array_equal(_share(column, position), column[share(11, WORKERS, position)])
 
 
-def run_workers(folder: Path, *overrides: str) -> list[tuple[int, str]]:
+def workers(folder: Path, *overrides: str, differing: tuple[str, ...] = ()) -> list[subprocess.Popen]:
+    """Two started processes; the second one has some words more."""
     cluster = {"worker": addresses(WORKERS)}
     words = (*RECTRAIN, *RUN, "strategy=multi_worker", "strategy.communication=ring", *overrides)
-    with ended([start(cluster, "worker", i, *words, cwd=folder) for i in range(WORKERS)]) as processes:
+    more = ((), differing)
+    return [start(cluster, "worker", i, *words, *more[i], cwd=folder) for i in range(WORKERS)]
+
+
+def run_workers(folder: Path, *overrides: str, differing: tuple[str, ...] = ()) -> list[tuple[int, str]]:
+    with ended(workers(folder, *overrides, differing=differing)) as processes:
         return outputs(processes)
 
 
@@ -112,3 +122,66 @@ def test_a_run_of_two_processes_is_that_of_one_with_two_readers(rectrain, tmp_pa
         for metric in ("auc", "logloss"):
             mine, other = (r["metrics"][split]["click"][metric] for r in (ours, theirs))
             np.testing.assert_allclose(other["value"], mine["value"], atol=1e-4, err_msg=metric)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [0, 1])
+def test_where_a_process_is_killed_the_other_says_so_and_all_go_on_together(tmp_path, killed):
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    whole.mkdir()
+    broken.mkdir()
+    long = ("trainer.epochs=40", "trainer.patience=null", "trainer.steps_per_call=2", "trainer.save_every_s=0")
+    for code, text in run_workers(whole, *long):
+        assert code == 0, text
+    with ended(workers(broken, *long)) as processes:
+        _wait_for(lambda: list((broken / "run/checkpoints").glob("step-*")), processes)
+        time.sleep(1)
+        processes[killed].kill()
+        started = time.monotonic()
+        other = processes[1 - killed]
+        text, _ = other.communicate(timeout=60)
+        assert time.monotonic() - started < 45
+    assert other.returncode == 2, text
+    assert f"worker {killed} (127.0.0.1:" in text
+    assert "is gone" in text
+    if killed == 1:
+        assert report(broken)["status"] == "failed"
+    for code, text in run_workers(broken, *long, "resume=true"):
+        assert code == 0, text
+    assert report(broken)["resumed"] == 1
+    assert report(broken)["weights_sha256"] == report(whole)["weights_sha256"]
+
+
+def _wait_for(condition, processes: list[subprocess.Popen], timeout_s: float = 120):
+    until = time.monotonic() + timeout_s
+    while not condition():
+        assert time.monotonic() < until
+        assert all(process.poll() is None for process in processes), outputs(processes)
+        time.sleep(0.05)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("signalled", [0, 1])
+def test_a_signal_to_one_process_stops_all_after_saving(tmp_path, signalled):
+    long = ("trainer.epochs=100", "trainer.patience=null", "trainer.steps_per_call=2", "trainer.eval_every_steps=500")
+    with ended(workers(tmp_path, *long)) as processes:
+        _wait_for((tmp_path / "run/config.yaml").exists, processes)
+        time.sleep(8)
+        processes[signalled].send_signal(signal.SIGTERM)
+        found = outputs(processes, 60)
+    for code, text in found:
+        assert code == 143, text
+    assert report(tmp_path)["status"] == "stopped"
+    assert "is saved" in report(tmp_path)["error"]
+
+
+@pytest.mark.slow
+def test_another_config_and_other_data_are_refused_at_the_start_by_name(tmp_path):
+    for differing, message in (
+        (("seed=7",), "worker 1 .* has seed=7, and the chief, .* has seed=2026"),
+        (("data.sample.seed=5",), "worker 1 .* has data.sample.seed=5, and the chief"),
+    ):
+        for code, text in run_workers(tmp_path, differing=differing):
+            assert code == 2
+            assert re.search(message, text), text
+    assert not (tmp_path / "run").exists() or not list((tmp_path / "run").iterdir())
