@@ -4,6 +4,7 @@ import dataclasses
 
 from rectrain.config import (
     BenchConfig,
+    ClusterConfig,
     CompareConfig,
     DataConfig,
     EvaluateConfig,
@@ -73,6 +74,8 @@ def _without_inconsistent(config: TrainConfig | OnlineConfig) -> DataConfig:
 def bench_config(raw: dict) -> BenchConfig:
     """The same for `rectrain bench`."""
     config = parse(BenchConfig, _with_settings(raw), "")
+    if config.strategy.name == "multi_worker":
+        raise InputError("strategy=multi_worker: rectrain bench measures one process. Set strategy=one or mirrored.")
     if config.optimizer.regularize == "frequency":
         raise InputError(
             "optimizer.regularize=frequency needs the counts of a data set's values, which rectrain bench has not. Set "
@@ -137,6 +140,11 @@ def compare_config(raw: dict) -> CompareConfig:
             "runs=null: expected folders of runs or sweeps, as in rectrain compare runs=[outputs/DATE/TIME_sweep]."
         )
     return parse(CompareConfig, raw, "")
+
+
+def cluster_config(raw: dict) -> ClusterConfig:
+    """The same for `rectrain cluster`."""
+    return parse(ClusterConfig, raw, "")
 
 
 def _check_reader(data: DataConfig):

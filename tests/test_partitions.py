@@ -1,6 +1,7 @@
 """Tables as Spark writes them: folders called column=value, marks of the engine, parts without rows."""
 
 import dataclasses
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -87,6 +88,31 @@ def test_hidden_and_empty_files_and_those_of_the_engine_are_left_out(tmp_path):
     assert [path.relative_to(table).as_posix() for path in found] == [
         f"date=2024-01-01/{name}/part-{part:05d}.snappy.parquet" for name in names for part in (0, 1)
     ]
+
+
+@pytest.mark.parametrize(
+    "glob",
+    ["visits/date=2024-*", "visits/*/*", "visits/*/*/part-*.parquet", "visits/**/*.parquet", "visits/*", "visits"],
+)
+def test_globs_of_partitions_find_the_same_files(tmp_path, monkeypatch, glob):
+    monkeypatch.chdir(tmp_path)
+    table = spark_table(Path("visits"), raw_rows(48))
+    for name in ("_temporary", ".staging", "_delta_log", "backup"):
+        shutil.rmtree(table / name)
+    for path in table.glob("*.parquet"):
+        path.unlink()
+    for name in ("_SUCCESS", "_metadata", "_common_metadata"):
+        (table / name).unlink()
+    files = named_files(glob, "data.files", ["*.parquet"])
+    assert len(files) == len(set(files)) == 16
+    assert files == sorted(files)
+
+
+def test_a_file_without_rows_that_is_named_itself_is_an_error(tmp_path):
+    table = spark_table(tmp_path / "visits", raw_rows(32))
+    empty = next(table.rglob("part-00002.snappy.parquet"))
+    with pytest.raises(InputError, match=r"part-00002.snappy.parquet: the file is empty \(0 rows\)"):
+        prepare(config(tmp_path, empty, **{"format.reader": "parquet"}), say=quietly)
 
 
 def test_a_folder_of_empty_files_alone_is_an_error(tmp_path):

@@ -44,6 +44,7 @@ CASES = {  # parts, changes
     "some rows": (7, {"split.by": "last", "split.column": "page", "rows": {"column": "visits", "at_least": 1}}),
     "without contradictions": (1, {"drop_inconsistent": [["click", "buy"]]}),
     "two standardized": (2, {"features.plain.transform": "standardize", "features.people.min_count": 3}),
+    "a sample": (3, {"features.plain.transform": "quantile", "features.plain.buckets": 9}),
     "parts without shards": (40, {}),
 }
 

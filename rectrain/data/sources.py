@@ -198,10 +198,21 @@ def _matches(entry: str, key: str, patterns: list[str]) -> list[Path]:
     elif os.path.exists(path):
         found = [_on_disk(path)]
     else:
-        found = sorted(_on_disk(match) for match in glob.glob(path, recursive=True) if not os.path.isdir(match))
+        found = _of_glob(path, key, patterns)
     if not found:
         raise _no_match(entry, key, patterns)
     return found
+
+
+def _of_glob(path: str, key: str, patterns: list[str]) -> list[Path]:
+    """Files, and those of partitions, that a glob matches; sorted, each once."""
+    found: dict[Path, None] = {}
+    for match in sorted(glob.glob(path, recursive=True), key=Path):
+        if not os.path.isdir(match):
+            found[_on_disk(match)] = None
+        elif is_partition(Path(match).name):
+            found |= dict.fromkeys(_listed(match, key, patterns))
+    return _with_rows(list(found))
 
 
 def _on_disk(path: str) -> Path:
@@ -210,11 +221,12 @@ def _on_disk(path: str) -> Path:
 
 
 def _in_folder(folder: str, key: str, patterns: list[str]) -> list[Path]:
-    """Its files of data and those of its partitions, sorted; none where there is no such folder.
+    """Its files of data and those of its partitions, sorted; none where there is no such folder."""
+    return _with_rows(_listed(folder, key, patterns))
 
-    Parquet files without rows are left out, as an engine that writes a table in parts writes those too.
-    """
-    paths = _listed(folder, key, patterns)
+
+def _with_rows(paths: list[Path]) -> list[Path]:
+    """Without parquet files of no row, which engines that write tables in parts write too; all where all are empty."""
     return [path for path in paths if path.suffix != ".parquet" or not parquet.is_empty(path)] or paths
 
 
