@@ -168,6 +168,8 @@ def read_values(path: Path) -> pa.ChunkedArray:
     """
     try:
         values = pq.read_table(path, columns=["value"])["value"]
+        if pa.types.is_large_string(values.type):  # above 2 GiB, which no piece of it is
+            values = values.cast(pa.string())
         if values.type != pa.string() or values.null_count:
             raise ValueError(f"values of type {values.type}, {values.null_count:,} of them null")
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:
