@@ -40,7 +40,9 @@ def verdict(reports: list[dict]) -> tuple[list[str], int]:
     difference = mean(aucs) - expect["value"]
     same = math.fabs(difference) <= expect["tolerance"]
     told = "reproduced" if same else "NOT reproduced: better" if difference > 0 else "NOT reproduced: worse"
-    lines.append(f"published  {expect['value']:8.4f}  {told} ({difference:+.4f}; within {expect['tolerance']:g} is the same)")
+    lines.append(
+        f"published  {expect['value']:8.4f}  {told} ({difference:+.4f}; within {expect['tolerance']:g} is the same)"
+    )
     return lines, 0 if same else 3
 
 

@@ -107,6 +107,17 @@ def test_published_vocabularies_give_published_counts_on_criteo_x1(model, beside
     assert parameters(composed(f"{model}_criteo_x1"), rows=rows) + beside == expected
 
 
+def test_the_page_tells_the_published_figures_and_rows():
+    page = (ROOT / "docs/recipes.md").read_text(encoding="utf-8")
+    for model in MODELS:
+        (cells,) = re.findall(rf"^\| `{model}` \|(.*)\|$", page, re.M)
+        for data, cell in zip(PUBLISHED, cells.split("|"), strict=True):
+            auc, log_loss = re.search(r"test AUC (\S+), log loss ([\d.]+);", head(f"{model}_{data}")).groups()
+            assert cell.strip() == f"{float(auc):.4f} / {float(log_loss):.4f}".replace("0.", ".")
+    for data, (_, _, rows) in PUBLISHED.items():
+        assert re.search(rf"^\| `{data}` \|.*\| {rows:,} \|$", page, re.M)
+
+
 # Training on files of the published layouts
 
 SHORT = ("trainer.max_steps=1", "trainer.batch_size=256", "expect=null")

@@ -1,4 +1,4 @@
-"""AutoInt: self-attention over the fields, optionally beside an MLP on the same embeddings (AutoInt+), and linear terms.
+"""AutoInt: self-attention over the fields; optionally an MLP on the same embeddings (AutoInt+) and linear terms beside it.
 
 Source: Song et al. 2019, "AutoInt: Automatic Feature Interaction Learning via Self-Attentive Neural Networks",
 arXiv:1810.11921.
@@ -41,13 +41,14 @@ def build(
         )
     task = single_task(tasks)
     batch = packed_inputs(schema)
-    table = {"width": embedding_dim, "stddev": embedding_stddev, "numeric": True}
     logits = []
     if linear:
-        fields, first_order = fields_and_linear(schema, batch, **table)
+        fields, first_order = fields_and_linear(
+            schema, batch, width=embedding_dim, stddev=embedding_stddev, numeric=True
+        )
         logits.append(first_order)
     else:
-        fields = FieldEmbeddings(schema, **table)(batch)
+        fields = FieldEmbeddings(schema, width=embedding_dim, stddev=embedding_stddev, numeric=True)(batch)
     attended = fields
     for position in range(num_attention_layers):
         attended = InteractingLayer(

@@ -60,7 +60,7 @@ def column_names(path: Path, format: FormatConfig) -> list[str]:
     """`data.format.columns`; the file is not looked at."""
     if not format.columns:
         raise InputError(
-            "data.format.reader=libfm needs data.format.columns, the names of the label and then of each field of a row."
+            "data.format.reader=libfm needs data.format.columns, the names of the label and of each field of a row."
         )
     check_columns(path, format.columns, ())
     return format.columns
@@ -155,8 +155,8 @@ def _explain(path: Path, chunk: Chunk, names: list[str]) -> InputError:
         if bad is not None:
             shown = bad.decode("utf-8", "replace")[:80]
             return InputError(
-                f"{where}: {shown!r} is out of place. Expected label index:value index:value ...; mend the line, or set "
-                "data.format.reader=csv if this is delimited text."
+                f"{where}: {shown!r} is out of place. Expected label index:value index:value ...; mend the line, or "
+                "set data.format.reader=csv if this is delimited text."
             )
         if len(fields) != len(names) - 1:
             return InputError(
