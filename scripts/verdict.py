@@ -2,8 +2,8 @@
 
     python scripts/verdict.py FOLDER
 
-FOLDER: of a sweep over seeds (FOLDER/*/report.json). Prints a line a seed, the mean, and the verdict; exits with 0 where
-the mean lies within the tolerance, else with 3.
+FOLDER: of a sweep over seeds (FOLDER/*/report.json). Prints a line a seed, the mean, and the verdict; exits with 0
+where the mean lies within the tolerance, else with 3.
 """
 
 import json

@@ -20,7 +20,7 @@ from tests import miniatures
 
 ROOT = Path(__file__).parents[1]
 MODELS = ["lr", "fm", "wide_deep", "deepfm", "dcn", "dcn_v2", "autoint", "autoint_plus"]
-# numbers, categories, and the rows of the categories' vocabularies, as published: parameters of LR less numbers and bias
+# numbers, categories, and the rows of their vocabularies as published: parameters of LR less numbers and bias
 PUBLISHED = {
     "criteo_x1": (13, 26, 2_086_317 - 13 - 1),
     "criteo_x4": (0, 39, 910_709 - 1),
@@ -137,19 +137,27 @@ def one_step(rectrain, tmp_path, model, data):
     return report
 
 
-FAST = [("dcn", "criteo_x1"), ("fm", "criteo_x4")]
+@pytest.mark.parametrize("data", PUBLISHED)
+def test_each_data_set_is_prepared_from_files_of_the_published_layout(rectrain, tmp_path, data):
+    miniatures.write(data, tmp_path / "data" / data)
+    code, _, err = rectrain("prepare", f"data={data}")
+    assert code == 0, err
+    (folder,) = (tmp_path / "data/prepared").glob(f"{data}-*")
+    schema = Schema.read(folder / "schema.json")
+    assert (len(schema.numeric), len(schema.categorical)) == PUBLISHED[data][:2]
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["rows"] == miniatures.ROWS
 
 
-@pytest.mark.parametrize(("model", "data"), FAST)
-def test_a_recipe_trains_on_files_of_the_published_layout(rectrain, tmp_path, model, data):
-    report = one_step(rectrain, tmp_path, model, data)
-    num_numbers, num_categories, _ = PUBLISHED[data]
-    kinds = [feature["kind"] for feature in report["data"]["features"]]
-    assert (kinds.count("numeric"), kinds.count("categorical")) == (num_numbers, num_categories)
+FAST = ("dcn", "criteo_x1")
+
+
+def test_a_recipe_trains_on_files_of_the_published_layout(rectrain, tmp_path):
+    one_step(rectrain, tmp_path, *FAST)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("model", "data"), [recipe for recipe in RECIPES if recipe not in FAST])
+@pytest.mark.parametrize(("model", "data"), [recipe for recipe in RECIPES if recipe != FAST])
 def test_each_other_recipe_trains_on_files_of_the_published_layout(rectrain, tmp_path, model, data):
     one_step(rectrain, tmp_path, model, data)
 

@@ -1,4 +1,4 @@
-"""AutoInt: self-attention over the fields; optionally an MLP on the same embeddings (AutoInt+) and linear terms beside it.
+"""AutoInt: self-attention over the fields; optionally an MLP on the same embeddings (AutoInt+) and linear terms.
 
 Source: Song et al. 2019, "AutoInt: Automatic Feature Interaction Learning via Self-Attentive Neural Networks",
 arXiv:1810.11921.
