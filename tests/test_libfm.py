@@ -76,6 +76,29 @@ def test_what_is_read_as_a_list_or_label_as_text(tmp_path):
     }
 
 
+def test_mutated_text_is_read_as_by_the_loop_or_refused(tmp_path):
+    rng, read, refused = random.Random(7), 0, 0
+    for _ in range(400):
+        text = list("\n".join(random_rows(4, seed=rng.random())) + "\n")
+        for _ in range(rng.randrange(1, 4)):
+            text[rng.randrange(len(text))] = rng.choice(
+                ["", "\n", "\r", " ", "\t", ":", "#", "0", "1", "-", ".", "x", "é"]
+            )
+        path = write(tmp_path / "a.libfm", "".join(text))
+        try:
+            expected = by_hand("".join(text))
+        except ValueError:
+            expected = None
+        try:
+            found = read_all(path, KINDS, FORMAT, libfm)
+        except InputError:
+            refused += 1
+            continue
+        assert found == expected, "".join(text)
+        read += 1
+    assert min(read, refused) > 50
+
+
 GOOD = "1 3:1 958:1 5039:0.5\n"
 FAULTS = {
     "a field left out": ("1 3:1 958:1\n", ["has 2 fields; expected 3", "index:0"]),
