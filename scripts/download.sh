@@ -14,6 +14,8 @@ name=${1:-}
 folder=${2:-data/$name}
 work=$folder.download
 recorded=$folder.sha256
+progress=(--silent --show-error)
+[ ! -t 2 ] || progress=(--progress-bar)  # a bar is for terminals
 
 fail() {
   echo "download.sh: $*" >&2
@@ -26,6 +28,7 @@ facts() {  # kind -> what the list says of it, one a line
 
 get() {  # address file: whole, as far as the server says
   local code=0 status
+  echo "fetching $1"
   status=$(send "$1" "$2" --continue-at -) || code=$?
   if [ "$code" = 33 ]; then
     echo "download.sh: the server cannot send the rest of $1 alone; from the start once more"
@@ -42,7 +45,7 @@ get() {  # address file: whole, as far as the server says
 }
 
 send() {  # address file flag ...: prints the HTTP status
-  curl --fail --location --retry 3 --write-out '%{http_code}' --output "$2.part" "${@:3}" "$1"
+  curl "${progress[@]}" --fail --location --retry 3 --write-out '%{http_code}' --output "$2.part" "${@:3}" "$1"
 }
 
 check() {  # file: against the published hash, else that of its first download
