@@ -23,7 +23,7 @@ def main(folder: str) -> int:
         print(f"{folder}: expect=null: there is no figure to compare with", file=sys.stderr)
         return 2
     lines, code = verdict(done)
-    print("\n".join(lines))
+    print("", *lines, sep="\n")
     return code
 
 

@@ -17,6 +17,7 @@ from rectrain.schema import Categorical, Numeric, Schema
 from rectrain.sections import train_config
 from rectrain.tasks import from_schema
 from tests import miniatures
+from tests.test_export import TOLERANCE, differences
 
 ROOT = Path(__file__).parents[1]
 MODELS = ["lr", "fm", "wide_deep", "deepfm", "dcn", "dcn_v2", "autoint", "autoint_plus"]
@@ -160,6 +161,20 @@ def test_a_recipe_trains_on_files_of_the_published_layout(rectrain, tmp_path):
 @pytest.mark.parametrize(("model", "data"), [recipe for recipe in RECIPES if recipe != FAST])
 def test_each_other_recipe_trains_on_files_of_the_published_layout(rectrain, tmp_path, model, data):
     one_step(rectrain, tmp_path, model, data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("model", "data"), [("autoint_plus", "criteo_x1"), ("dcn_v2", "criteo_x1"), ("wide_deep", "criteo_x4")]
+)
+def test_a_trained_recipe_scores_rows_as_its_exports_do(rectrain, tmp_path, model, data):
+    """The parts that only recipes turn on: layer norm and linear terms of autoint, numbers as fields."""
+    miniatures.write(data, tmp_path / "data" / data)
+    trained(rectrain, tmp_path, f"{model}_{data}", "model.embedding_stddev=0.5", "optimizer.l2_embedding=0")
+    found = differences(rectrain, tmp_path, tmp_path / "run", tmp_path / f"data/{data}/test.csv")
+    assert max(found.values()) <= TOLERANCE
+    code, _, err = rectrain("export", f"run={tmp_path / 'run'}", "output=more", "export.formats=[keras,onnx]")
+    assert code == 0, err
 
 
 def libfm(columns, label):
