@@ -138,15 +138,19 @@ def one_step(rectrain, tmp_path, model, data):
     return report
 
 
+def prepared(rectrain, tmp_path, data, *overrides):
+    """Schema and manifest."""
+    code, _, err = rectrain("prepare", f"data={data}", *overrides)
+    assert code == 0, err
+    (folder,) = (tmp_path / "data/prepared").glob(f"{data}-*")
+    return Schema.read(folder / "schema.json"), json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+
+
 @pytest.mark.parametrize("data", PUBLISHED)
 def test_each_data_set_is_prepared_from_files_of_the_published_layout(rectrain, tmp_path, data):
     miniatures.write(data, tmp_path / "data" / data)
-    code, _, err = rectrain("prepare", f"data={data}")
-    assert code == 0, err
-    (folder,) = (tmp_path / "data/prepared").glob(f"{data}-*")
-    schema = Schema.read(folder / "schema.json")
+    schema, manifest = prepared(rectrain, tmp_path, data)
     assert (len(schema.numeric), len(schema.categorical)) == PUBLISHED[data][:2]
-    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
     assert manifest["rows"] == miniatures.ROWS
 
 
@@ -187,13 +191,18 @@ def libfm(columns, label):
     )
 
 
-def test_a_recipe_reads_libfm_files_too(rectrain, tmp_path):
-    miniatures.write_libfm(miniatures.FRAPPE, tmp_path / "raw")
-    report = trained(rectrain, tmp_path, "lr_frappe_x1", *libfm(miniatures.FRAPPE, "used"))
-    rows = miniatures.ROWS
-    assert report["data"]["rows"] == rows
-    assert report["data"]["positives"]["train"] == {"used": rows["train"] // 2}  # of labels -1 and 1
-    assert report["data"]["features"][0]["num_rows"] == 2 + 20  # missing, out of vocabulary, the users
+@pytest.mark.parametrize(
+    ("data", "columns", "label"),
+    [("frappe_x1", miniatures.FRAPPE, "used"), ("movielens_latest_x1", miniatures.MOVIELENS, "tagged")],
+)
+def test_a_data_set_is_read_from_libfm_files_too(rectrain, tmp_path, data, columns, label):
+    miniatures.write_libfm(columns, tmp_path / "raw")
+    schema, manifest = prepared(rectrain, tmp_path, data, *libfm(columns, label))
+    assert manifest["rows"] == miniatures.ROWS
+    assert manifest["positives"]["train"] == {label: miniatures.ROWS["train"] // 2}  # of labels -1 and 1
+    lines = (tmp_path / "raw/train.libfm").read_text(encoding="utf-8").splitlines()
+    ids = [set(field) for field in zip(*(line.split()[1:] for line in lines), strict=True)]
+    assert [feature.num_rows for feature in schema.categorical] == [2 + len(found) for found in ids]
 
 
 def test_files_that_are_not_there_are_named(rectrain):
