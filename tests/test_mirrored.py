@@ -222,7 +222,7 @@ def test_each_replica_drops_other_units():
     outputs = tf.function(lambda: strategy.run(lambda: layer(same, training=True)))()
     kept = [part.numpy() != 0 for part in strategy.experimental_local_results(outputs)]
     for first, second in ((0, 1), (0, 2), (1, 2)):
-        assert 8 < (kept[first] != kept[second]).sum()
+        assert (kept[first] != kept[second]).sum() > 8
 
 
 def check_checkpoints_fit_both(folder: str):
