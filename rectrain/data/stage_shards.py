@@ -4,8 +4,9 @@ Letters: F files.
 """
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
@@ -90,7 +91,7 @@ def write(job: Job, shards: Shards, chosen: list[Shard], assign: Assign, firsts_
 class _OpenShards:
     """Shards that wait for rows; each takes its place as soon as it has all of them."""
 
-    def __init__(self, job: Job, shards: list[Shard], aside, run):
+    def __init__(self, job: Job, shards: list[Shard], aside: Path, run: Callable):
         self._job, self._aside, self._run = job, aside, run
         self._writers = {shard: ShardWriter(aside, SPLITS[shard.code], shard.number) for shard in shards}
 
