@@ -5,6 +5,7 @@ TensorFlow is not imported here, so that help, completion and config errors answ
 
 import atexit
 import gc
+import importlib
 import os
 import re
 import shlex
@@ -13,7 +14,8 @@ import tempfile
 import traceback
 from pathlib import Path
 
-COMMANDS = ("train", "prepare", "online", "predict", "evaluate", "export", "compare", "bench")
+_FILES = sorted(path.stem for path in (Path(__file__).parent / "commands").glob("[a-z]*.py"))
+COMMANDS = ("train", *(name for name in _FILES if name != "train"))  # rectrain/commands/<name>.py
 _RUNS = ("train", "online")  # commands that write a run directory
 _PLAIN = re.compile(r"[\w./-]+")  # what Hydra takes without quotes
 
@@ -40,6 +42,8 @@ def _main(argv: list[str]) -> int:
     open_terminal()
     try:
         command, overrides = _split(argv)
+        if command == "init":  # where data= chooses no YAML, but names the file that one is made for
+            overrides = [re.sub(r"^data=", "data.files=", word) for word in overrides]
         install()
         check_words(_in_one_piece(overrides))
         return _run(command, overrides, shlex.join(["rectrain", *argv]))
@@ -204,35 +208,8 @@ def _explain(error: Exception, run_dir) -> tuple[int, str]:
 
 
 def _run_command(command: str, raw, run_dir, config_yaml: str, typed: str):
-    if command == "prepare":
-        from rectrain.commands import prepare
-
-        prepare.run(raw)
-    elif command == "online":
-        from rectrain.commands import online
-
-        online.run(raw, run_dir, config_yaml, typed)
-    elif command == "predict":
-        from rectrain.commands import predict
-
-        predict.run(raw)
-    elif command == "evaluate":
-        from rectrain.commands import evaluate
-
-        evaluate.run(raw)
-    elif command == "export":
-        from rectrain.commands import export
-
-        export.run(raw)
-    elif command == "compare":
-        from rectrain.commands import compare
-
-        compare.run(raw)
-    elif command == "bench":
-        from rectrain.commands import bench
-
-        bench.run(raw)
+    module = importlib.import_module(f"rectrain.commands.{command}")
+    if command in _RUNS:
+        module.run(raw, run_dir, config_yaml, typed)
     else:
-        from rectrain.commands import train
-
-        train.run(raw, run_dir, config_yaml, typed)
+        module.run(raw)

@@ -8,6 +8,8 @@ from rectrain.config import (
     DataConfig,
     EvaluateConfig,
     ExportConfig,
+    InitConfig,
+    ListConfig,
     OnlineConfig,
     OptimizerConfig,
     PredictConfig,
@@ -86,6 +88,18 @@ def prepare_config(raw: dict) -> PrepareConfig:
     _check_reader(config.data)
     _refuse_skipping(config.data)
     return config
+
+
+def init_config(raw: dict) -> InitConfig:
+    """The same for `rectrain init`."""
+    if raw["data"].get("files") is None:
+        raise InputError("data=null: expected a raw file, as in rectrain init data=clicks.csv.")
+    return parse(InitConfig, raw, "")
+
+
+def list_config(raw: dict) -> ListConfig:
+    """The same for `rectrain models` and `rectrain datasets`."""
+    return parse(ListConfig, raw, "")
 
 
 def evaluate_config(raw: dict) -> EvaluateConfig:
