@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from rectrain.data.readers import csv
 from rectrain.draft import columns as cells
 from rectrain.draft import features, labels, leaks, sample, splits, times, words
 from rectrain.draft.columns import Column
@@ -57,9 +58,9 @@ def draft(path: Path, *, label: list[str] | None, header: bool | None, most_rows
         InputError: the file cannot be read, or nothing in it looks like a label or a feature.
     """
     layout = look(path, header)
-    types = parquet_types(path) if layout.format.reader == "parquet" else {}
+    types = parquet_types(path, layout.format) if layout.format.reader == "parquet" else {}
     unread = {name: f"of type {kind}, which is not read" for name, kind in types.items() if not _is_read(kind)}
-    names = list(types) if types else _names(path, layout)
+    names = list(types) if types else csv.column_names(path, layout.format)
     kinds = {name: "list" if _is_list(types.get(name)) else "text" for name in names if name not in unread}
     if not kinds:
         raise InputError(
@@ -67,12 +68,6 @@ def draft(path: Path, *, label: list[str] | None, header: bool | None, most_rows
         )
     found = sample.read(path, layout, kinds, most_rows)
     return _Drafter(path, layout, types, found, unread).draft(label)
-
-
-def _names(path: Path, layout: Layout) -> list[str]:
-    from rectrain.data.readers.csv import column_names
-
-    return column_names(path, layout.format)
 
 
 def _is_list(kind: pa.DataType | None) -> bool:

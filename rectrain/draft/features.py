@@ -119,7 +119,7 @@ def _categories(column: Column) -> Use:
     counted = _told(column, f"{column.distinct:,} values")
     if column.distinct >= _FEWEST_ROWS and column.uniqueness > _MANY_VALUES:
         buckets = 2 ** int(np.ceil(np.log2(2 * column.distinct)))
-        return Use({"type": "categorical", "hash_buckets": buckets}, f"{counted}, nearly as many as rows: hashed")
+        return Use({"type": "categorical", "hash_buckets": buckets}, f"{counted}, and new ones will come: hashed")
     return Use({"type": "categorical", "min_count": _min_count(column.num_rows)}, counted)
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pyarrow.parquet
 
 from rectrain.config import FormatConfig
-from rectrain.data.readers import rows
-from rectrain.data.readers.checks import check_file
+from rectrain.data.readers import parquet, rows
+from rectrain.data.readers.checks import check_file, no_rows
 from rectrain.data.readers.rows import Chunk, Dialect
 from rectrain.errors import InputError
 
@@ -53,8 +53,9 @@ def look(path: Path, header: bool | None) -> Layout:
     return Layout(format, f"text with {_called(format)}, without header", reason)
 
 
-def parquet_types(path: Path) -> dict[str, pyarrow.DataType]:
+def parquet_types(path: Path, format: FormatConfig) -> dict[str, pyarrow.DataType]:
     """Column -> type of a parquet file."""
+    parquet.column_names(path, format)  # refuses a damaged file
     schema = pyarrow.parquet.read_schema(path)
     return dict(zip(schema.names, schema.types, strict=True))
 
@@ -66,7 +67,9 @@ def _called(format: FormatConfig) -> str:
 def _head(path: Path) -> Chunk:
     """Whole lines from the start of the file, about as many bytes as delimiters need to be tried on."""
     plain = Dialect(FormatConfig(reader="csv", quote=None))
-    chunk = next(rows.chunks(path, plain))
+    chunk = next(rows.chunks(path, plain), None)
+    if chunk is None:
+        raise no_rows(path, "only blank lines", "data")
     if len(chunk.data) <= _HEAD_BYTES:
         return chunk
     end = chunk.data.rfind(b"\n", 0, _HEAD_BYTES) + 1

@@ -14,7 +14,8 @@ from rectrain.draft.columns import Column
 _DAYS = ("%Y-%m-%d", "%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y")
 _CLOCKS = (" %H:%M:%S", "T%H:%M:%S", "T%H:%M:%S%z", " %H:%M:%S%z", " %H:%M", "T%H:%M", "")
 _TEXTS = tuple(f"{day}{clock}" for day in _DAYS for clock in _CLOCKS)
-_DIGITS = ("%Y%m%d", "%Y%m%d%H", "%y%m%d%H", "%Y%m%d%H%M%S")  # of columns that are called a time
+# Format -> number of digits, of columns that are called a time.
+_DIGITS = {"%Y%m%d": 8, "%y%m%d%H": 8, "%Y%m%d%H": 10, "%Y%m%d%H%M%S": 14}
 _UNIX = (631_152_000, 2_051_222_400)  # 1990 to 2035
 _UNITS = {1: "unix seconds", 1_000: "unix milliseconds", 1_000_000: "unix microseconds"}
 _LONGEST = 5 * 366 * 86_400  # seconds that a column which is not called a time may span
@@ -56,7 +57,7 @@ def _formats(column: Column, called: bool) -> tuple[str, ...]:
     value = next(iter(column.values(1)), "")
     if re.match(r"\d{1,4}[-/.]\d", value) and column.numbers is None:
         return _TEXTS
-    return _DIGITS if called and value.isdigit() else ()
+    return tuple(f for f, digits in _DIGITS.items() if called and value.isdigit() and len(value) == digits)
 
 
 def moments(texts: pa.Array, time: TimeConfig) -> np.ndarray:

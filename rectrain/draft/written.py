@@ -162,7 +162,7 @@ def _comment(text: str) -> str:
 def _value(value) -> str:
     """YAML on one line; names stand without quotes where they can."""
     if isinstance(value, str):
-        is_plain = re.fullmatch(r"[A-Za-z_][\w/.-]*", value) is not None and value.lower() not in _YAML_WORDS
+        is_plain = re.fullmatch(r"[A-Za-z_/][\w/.-]*", value) is not None and value.lower() not in _YAML_WORDS
         return value if is_plain else json.dumps(value, ensure_ascii=False).replace("${", "\\\\${")
     if isinstance(value, list):
         return f"[{', '.join(map(_value, value))}]"
