@@ -35,12 +35,15 @@ def _main(argv: list[str]) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
+    from rectrain import completion
     from rectrain.console import complain, open_terminal
     from rectrain.errors import InputError, printable
     from rectrain.hydra_guard import check_words, install
 
     open_terminal()
     try:
+        if any(flag in argv for flag in completion.FLAGS):
+            return completion.main(argv, COMMANDS)
         command, overrides = _split(argv)
         if command == "init":  # where data= chooses no YAML, but names the file that one is made for
             overrides = [re.sub(r"^data=", "data.files=", word) for word in overrides]

@@ -436,7 +436,7 @@ def test_lists_are_told_from_sentences(tmp_path):
             i % 2,
             f'"{rng.choice(["Rome, Italy", "Oslo, Norway"])}"',
             f'"{rng.choice(["a,b", "b,c", "c", "a,c", "a,b,c"])}"',
-            '"[1, 2]"',
+            f'"[1, {i % 3}]"',
             f"{i % 5} {i % 7}",
         ]
         for i in range(60)

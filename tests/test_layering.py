@@ -23,6 +23,7 @@ ROOMS = [
         "signals",
         "same_config",
         "plain_files",
+        "catalog",
     },
     {"data", "layers", "optimizers"},
     {"features"},
@@ -32,8 +33,9 @@ ROOMS = [
     {"outputs"},
     {"online"},
     {"export"},
+    {"draft"},
     {"commands"},
-    {"cli", "hydra_errors", "hydra_guard", "rerun"},
+    {"cli", "completion", "hydra_errors", "hydra_guard", "rerun"},
 ]
 FILES = sorted(ROOT.rglob("*.py"))
 
