@@ -17,6 +17,7 @@ from pathlib import Path
 _FILES = sorted(path.stem for path in (Path(__file__).parent / "commands").glob("[a-z]*.py"))
 COMMANDS = ("train", *(name for name in _FILES if name != "train"))  # rectrain/commands/<name>.py
 _RUNS = ("train", "online")  # commands that write a run directory
+_behind_dashes: list[str] = []  # the run of a cluster, as it was typed
 _PLAIN = re.compile(r"[\w./-]+")  # what Hydra takes without quotes
 
 
@@ -47,6 +48,7 @@ def _main(argv: list[str]) -> int:
         command, overrides = _split(argv)
         if command == "init":  # where data= chooses no YAML, but names the file that one is made for
             overrides = [re.sub(r"^data=", "data.files=", word) for word in overrides]
+        overrides, _behind_dashes[:] = _cut(command, overrides)
         install()
         check_words(_in_one_piece(overrides))
         return _run(command, overrides, shlex.join(["rectrain", *argv]))
@@ -80,6 +82,20 @@ def _split(argv: list[str]) -> tuple[str, list[str]]:
     if argv[0] not in COMMANDS:
         raise InputError(f"{argv[0]!r}: expected a command or key=value.{did_you_mean(argv[0], COMMANDS)}")
     return argv[0], argv[1:]
+
+
+def _cut(command: str, words: list[str]) -> tuple[list[str], list[str]]:
+    """What stands before and behind --, the run that a cluster is started for."""
+    from rectrain.errors import InputError
+
+    if "--" not in words:
+        return words, []
+    if command != "cluster":
+        raise InputError(
+            "--: only rectrain cluster takes a run behind it, as in rectrain cluster workers=2 -- model=dcn."
+        )
+    place = words.index("--")
+    return words[:place], words[place + 1 :]
 
 
 def _run(command: str, overrides: list[str], typed: str) -> int:
@@ -214,5 +230,7 @@ def _run_command(command: str, raw, run_dir, config_yaml: str, typed: str):
     module = importlib.import_module(f"rectrain.commands.{command}")
     if command in _RUNS:
         module.run(raw, run_dir, config_yaml, typed)
+    elif command == "cluster":
+        module.run(raw, _behind_dashes)
     else:
         module.run(raw)

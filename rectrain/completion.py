@@ -78,6 +78,8 @@ def _answer(line: str, commands: tuple[str, ...]) -> list[str]:
     """Candidates for the last word of a line, whole words."""
     *words, word = line.split(" ")
     words = [w for w in words[1:] if w]
+    if "--" in words:  # rectrain cluster -- a run
+        words = words[words.index("--") + 1 :]
     if word.startswith("-"):
         return [f"{flag} " for flag in _HYDRA_FLAGS if flag.startswith(word)]
     found = [f"{command} " for command in commands if not words and command.startswith(word)]

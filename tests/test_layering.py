@@ -24,6 +24,7 @@ ROOMS = [
         "same_config",
         "plain_files",
         "catalog",
+        "cluster",
     },
     {"data", "layers", "optimizers"},
     {"features"},
