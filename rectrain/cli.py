@@ -36,8 +36,8 @@ def _main(argv: list[str]) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from rectrain import completion
-    from rectrain.console import complain, open_terminal
+    from rectrain import completion, usage
+    from rectrain.console import complain, open_terminal, say
     from rectrain.errors import InputError, printable
     from rectrain.hydra_guard import check_words, install
 
@@ -49,6 +49,9 @@ def _main(argv: list[str]) -> int:
         if command == "init":  # where data= chooses no YAML, but names the file that one is made for
             overrides = [re.sub(r"^data=", "data.files=", word) for word in overrides]
         overrides, _behind_dashes[:] = _cut(command, overrides)
+        if command != "train" and any(flag in overrides for flag in usage.FLAGS):
+            say(usage.usage(command))
+            return 0
         install()
         check_words(_in_one_piece(overrides))
         return _run(command, overrides, shlex.join(["rectrain", *argv]))

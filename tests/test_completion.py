@@ -38,6 +38,7 @@ def test_models_with_and_without_a_command_word(complete):
         "rectrain model=",
         "rectrain train model=",
         "rectrain online seed=1 model=",
+        "rectrain cluster -- seed=1 model=",
         "/opt/bin/rectrain model=",
     ):
         assert complete(line) == expected

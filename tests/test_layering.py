@@ -36,7 +36,7 @@ ROOMS = [
     {"export"},
     {"draft"},
     {"commands"},
-    {"cli", "completion", "hydra_errors", "hydra_guard", "rerun"},
+    {"cli", "completion", "usage", "hydra_errors", "hydra_guard", "rerun"},
 ]
 FILES = sorted(ROOT.rglob("*.py"))
 
