@@ -75,6 +75,8 @@ def _without_inconsistent(config: TrainConfig | OnlineConfig) -> DataConfig:
 def bench_config(raw: dict) -> BenchConfig:
     """The same for `rectrain bench`."""
     config = parse(BenchConfig, _with_settings(raw), "")
+    if config.strategy.name == "multi_worker":
+        raise InputError("strategy=multi_worker: rectrain bench measures one process. Set strategy=one or mirrored.")
     if config.optimizer.regularize == "frequency":
         raise InputError(
             "optimizer.regularize=frequency needs the counts of a data set's values, which rectrain bench has not. Set "

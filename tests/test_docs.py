@@ -6,6 +6,7 @@ import dataclasses
 import re
 import shlex
 import typing
+from itertools import dropwhile
 from pathlib import Path
 from types import NoneType
 
@@ -38,7 +39,8 @@ def commands(program):
     """(page, words) of each command line of that program in a ```sh block."""
     code = [(page, block) for page, text in TEXTS.items() if page != HISTORY for block in blocks(text, "sh")]
     split = [(page, shlex.split(line, comments=True)) for page, block in code for line in block.splitlines()]
-    return [(page, words[1:]) for page, words in split if words[:1] == [program]]
+    bare = [(page, list(dropwhile(re.compile("[A-Z_]+=").match, words))) for page, words in split]
+    return [(page, words[1:]) for page, words in bare if words[:1] == [program]]
 
 
 def section(page, heading):
