@@ -26,6 +26,7 @@ ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "data/README.md"]
 TEXTS = {str(page.relative_to(ROOT)): page.read_text(encoding="utf-8") for page in PAGES}
 HISTORY = "docs/LOG.md"  # its commands were those of their day
+OWN_MODEL = "docs/own_model.md"  # tests/test_own_model.py runs its commands
 CRITEO = ROOT / "data/tiny/criteo_tiny.tsv"
 
 
@@ -37,7 +38,12 @@ def blocks(text, language):
 
 def commands(program):
     """(page, words) of each command line of that program in a ```sh block."""
-    code = [(page, block) for page, text in TEXTS.items() if page != HISTORY for block in blocks(text, "sh")]
+    code = [
+        (page, block)
+        for page, text in TEXTS.items()
+        if page not in (HISTORY, OWN_MODEL)
+        for block in blocks(text, "sh")
+    ]
     split = [(page, shlex.split(line, comments=True)) for page, block in code for line in block.splitlines()]
     bare = [(page, list(dropwhile(re.compile("[A-Z_]+=").match, words))) for page, words in split]
     return [(page, words[1:]) for page, words in bare if words[:1] == [program]]

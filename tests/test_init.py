@@ -316,6 +316,15 @@ def test_init_models_and_datasets_do_without_tensorflow(tmp_path):
     assert done.returncode == 0, done.stderr
 
 
+def test_the_page_shows_what_init_says(rectrain, tmp_path, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "100")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/tiny").symlink_to(TINY)
+    *_, out = init(rectrain, "data/tiny/visits_tiny.csv")
+    page = (TINY.parents[1] / "docs/own_dataset.md").read_text(encoding="utf-8")
+    assert f"```text\n{out}```" in page
+
+
 # The parts
 
 
