@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from rectrain.draft import leaks, times
+from rectrain.data.readers.parquet import BLOCK_ROWS
+from rectrain.draft import leaks, sample, times
 from rectrain.draft.columns import Column, nulls
 from rectrain.draft.draft import draft
 from rectrain.draft.layout import look
@@ -303,6 +304,17 @@ def test_only_first_rows_are_looked_at(rectrain, tmp_path):
     layout = look(tmp_path / "shop.csv", None)
     assert read(tmp_path / "shop.csv", layout, {"age": "text"}, 600).is_whole
     assert not read(tmp_path / "shop.csv", layout, {"age": "text"}, 599).is_whole
+
+
+def test_memory_ends_the_look_before_the_rows_do(tmp_path, monkeypatch):
+    path = tmp_path / "long.parquet"
+    pq.write_table(pa.table({"click": np.arange(70_000) % 2, "x": np.arange(70_000) % 7}), path)
+    layout, kinds = look(path, None), {"click": "text", "x": "text"}
+    assert read(path, layout, kinds, 100_000).num_rows == 70_000
+    monkeypatch.setattr(sample, "_MOST_BYTES", 1000)
+    held = read(path, layout, kinds, 100_000)
+    assert held.num_rows == BLOCK_ROWS
+    assert not held.is_whole
 
 
 def test_init_models_and_datasets_do_without_tensorflow(tmp_path):

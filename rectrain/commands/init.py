@@ -32,7 +32,7 @@ def run(raw: dict):
     output = _output(config, path)
     label = [config.label] if isinstance(config.label, str) else config.label
     found = draft(path, label=label, header=config.header, most_rows=config.rows)
-    _write(output, as_yaml(found, output.stem, config.data.files))
+    _write(output, as_yaml(found, output.stem, config.data.files, path))
     say(_summary(found, path, output))
 
 

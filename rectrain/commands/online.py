@@ -178,14 +178,14 @@ def _begin(config: OnlineConfig, run_dir: RunDir, loop: Loop, learner):
     total = learner.parameters()["total"]
     how = "row by row" if config.online.batch_size == 1 else f"in windows of {config.online.batch_size:,} rows"
     what = "raw rows, as they come" if config.online.source == "raw" else "prepared rows, in their order"
-    lines = {
+    facts = {
         "data": f"{config.data.name}: {what}",
         "model": f"{config.model.name}: {total:,} weights, learned {how} by {config.optimizer.name}",
         "outputs": str(run_dir.path),
     }
     if loop.state.rows:
-        lines["resumed"] = f"after {loop.state.rows:,} rows"
-    say("\n".join(["", *(f"{name:<{LABEL_WIDTH}}{text}" for name, text in lines.items()), "", table_head()]))
+        facts["resumed"] = f"after {loop.state.rows:,} rows"
+    say("\n".join(["", *(f"{name:<{LABEL_WIDTH}}{text}" for name, text in facts.items()), "", table_head()]))
 
 
 def _tell(run_dir: RunDir, entry: dict, tasks: list[Task]):

@@ -9,7 +9,7 @@ from rectrain import registry
 from rectrain.data.vocab import blank_as_null
 from rectrain.draft.layout import Layout
 
-_MOST_BYTES = 256 << 20  # of cells that are held in memory
+_MOST_BYTES = 64 << 20  # of cells that are held in memory
 
 
 @dataclass(frozen=True)

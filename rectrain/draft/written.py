@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 from rectrain.config import FormatConfig
 from rectrain.draft.draft import Draft
@@ -26,11 +27,11 @@ _SETTINGS = {
 _YAML_WORDS = ("true", "false", "null", "yes", "no", "on", "off", "y", "n", "inf", "nan")
 
 
-def as_yaml(draft: Draft, name: str, files: str) -> str:
-    """The text of configs/data/<name>.yaml. files: as the user named them."""
+def as_yaml(draft: Draft, name: str, files: str, looked_at: Path) -> str:
+    """The text of configs/data/<name>.yaml. files: as the user named them; looked_at: one of them."""
     looked = f"all {draft.num_rows:,} rows" if draft.is_whole else f"the first {draft.num_rows:,} rows"
     head = [
-        f"# Drafted by rectrain init from {looked} of {printable(files)}.",
+        f"# Drafted by rectrain init from {looked} of {printable(str(looked_at))}.",
         "# Each choice is a guess with its reason beside it: change what you know better. docs/own_dataset.md goes on.",
         f"name: {_value(name)}",
         f"files: {_value(files)}",
