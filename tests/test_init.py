@@ -242,6 +242,7 @@ REFUSED = {
         "no column is left",
     ),
     "header alone": (lambda path: path.write_text("click,b\n"), "the file is empty"),
+    "libfm": (lambda path: path.write_text("1 0:1 7:1\n-1 1:1 7:1\n"), "as libFM and libsvm have them"),
     "zip": (lambda path: path.write_bytes(b"PK\x03\x04rest"), "a zip archive"),
     "torn parquet": (lambda path: path.write_bytes(b"PAR1\x15rest"), "parquet"),
 }

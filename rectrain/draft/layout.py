@@ -3,6 +3,7 @@
 import csv
 import dataclasses
 import io
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,7 @@ _PARQUET = b"PAR1"
 _HEAD_BYTES = 1 << 18  # of text that delimiters are tried on
 _HEAD_ROWS = 200
 _DELIMITERS = {"\t": "tab", ",": "comma", ";": "semicolon", "|": "bar", " ": "blank"}  # the last one if no other fits
+_LIBFM = re.compile(rb"\S+(?: \d+:\S+)+ *")
 _PLACEHOLDER = "c"  # columns of a file without header are c1, c2, ...
 
 
@@ -78,6 +80,11 @@ def _head(path: Path) -> Chunk:
 
 def _delimited(path: Path, head: Chunk) -> tuple[FormatConfig, list[list[str]]]:
     """The format whose delimiter cuts all first rows into most cells, alike; and these cells."""
+    if all(_LIBFM.fullmatch(line) for line in head.data.splitlines()[:_HEAD_ROWS]):
+        raise InputError(
+            f"{path}: a label and index:value pairs, as libFM and libsvm have them: nothing tells the types of columns. "
+            "Write the YAML by hand, with data.format.reader=libfm (docs/own_dataset.md)."
+        )
     found = [(cells, format) for cells, format in _tried(head) if len({len(row) for row in cells}) == 1]
     several = [(cells, format) for cells, format in found if len(cells[0]) > 1]
     if not several:
