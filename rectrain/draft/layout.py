@@ -82,7 +82,7 @@ def _delimited(path: Path, head: Chunk) -> tuple[FormatConfig, list[list[str]]]:
     """The format whose delimiter cuts all first rows into most cells, alike; and these cells."""
     if all(_LIBFM.fullmatch(line) for line in head.data.splitlines()[:_HEAD_ROWS]):
         raise InputError(
-            f"{path}: a label and index:value pairs, as libFM and libsvm have them: nothing tells the types of columns. "
+            f"{path}: a label and index:value pairs, as libFM and libsvm have them: nothing tells types of columns. "
             "Write the YAML by hand, with data.format.reader=libfm (docs/own_dataset.md)."
         )
     found = [(cells, format) for cells, format in _tried(head) if len({len(row) for row in cells}) == 1]
