@@ -521,6 +521,34 @@ class PrepareConfig:
     prepare: StageConfig
 
 
+@dataclass(frozen=True)
+class InitData:
+    files: str
+
+
+@dataclass(frozen=True)
+class InitConfig:
+    data: InitData
+    label: str | list[str] | None
+    header: bool | None
+    rows: Annotated[int, Range(1, 10_000_000)]  # they are held in memory
+    output: str | None
+
+
+@dataclass(frozen=True)
+class ConfigSource:
+    """Where Hydra looks for YAML files."""
+
+    schema: str  # file, or pkg: a package
+    path: str
+    provider: str
+
+
+@dataclass(frozen=True)
+class ListConfig:
+    sources: list[ConfigSource]
+
+
 def parse(kind, value, key: str):
     """`value` as the type `kind`: a dataclass from a dict, or any annotation this file uses.
 

@@ -9,6 +9,8 @@ from rectrain.config import (
     DataConfig,
     EvaluateConfig,
     ExportConfig,
+    InitConfig,
+    ListConfig,
     OnlineConfig,
     OptimizerConfig,
     PredictConfig,
@@ -103,6 +105,18 @@ def _check_stage(stage: StageConfig):
         )
     if stage.stage == "merge" and stage.part > 1:
         raise InputError(f"prepare.part={stage.part}: prepare.stage=merge is one process. Set prepare.part=1.")
+
+
+def init_config(raw: dict) -> InitConfig:
+    """The same for `rectrain init`."""
+    if raw["data"].get("files") is None:
+        raise InputError("data=null: expected a raw file, as in rectrain init data=clicks.csv.")
+    return parse(InitConfig, raw, "")
+
+
+def list_config(raw: dict) -> ListConfig:
+    """The same for `rectrain models` and `rectrain datasets`."""
+    return parse(ListConfig, raw, "")
 
 
 def evaluate_config(raw: dict) -> EvaluateConfig:
