@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +54,10 @@ class RunDir:
     @property
     def report(self) -> Path:
         return self.path / "report.json"
+
+    def scores(self, split: str) -> Path:
+        """What the best weights say of each row of a split that was reported."""
+        return self.path / f"scores-{split}.parquet"
 
     @property
     def is_dated(self) -> bool:
@@ -161,9 +166,14 @@ def _link_files(source: Path, target: Path):
 
 def write_whole(path: Path, text: str):
     """Writes `path` under a temporary name and renames it: it is whole or as it was."""
+    fill_whole(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+
+
+def fill_whole(path: Path, write: Callable[[Path], object]):
+    """The same for a file that `write` fills."""
     aside = path.with_name(f".{path.name}.part")
     try:
-        aside.write_text(text, encoding="utf-8")
+        write(aside)
         to_disk(aside)
         aside.replace(path)
     finally:

@@ -10,6 +10,7 @@ from rectrain.config import ExpectConfig, TrainConfig
 from rectrain.console import import_tensorflow, open_log, say, speaks_unicode, terminal_width, wants_color
 from rectrain.data.manifest import Prepared
 from rectrain.errors import GateError, StoppedError
+from rectrain.memory import forget_peak
 from rectrain.run_dir import RunDir, write_whole
 from rectrain.same_config import check_same
 from rectrain.schema import Schema
@@ -62,6 +63,7 @@ def _fixed(raw: dict, **more) -> dict:
 
 
 def _run(config: TrainConfig, raw: dict, run_dir: RunDir, config_yaml: str, command: str, signals: Signals) -> dict:
+    forget_peak()
     started, clock = datetime.now(UTC), time.perf_counter()
     prepared = prepare_and_say(config.data)
     prepare_seconds = time.perf_counter() - clock
@@ -85,6 +87,7 @@ def _run(config: TrainConfig, raw: dict, run_dir: RunDir, config_yaml: str, comm
 def _train_and_report(config, raw, command, prepared, trainer, run_dir) -> dict:
     """Trains, evaluates and writes the report, whatever happens."""
     from rectrain.evaluation.evaluate import split_curves, split_metrics
+    from rectrain.evaluation.kept_scores import write_scores
     from rectrain.outputs.report import write_report
     from rectrain.outputs.run_report import run_report
     from rectrain.outputs.summary import summary
@@ -104,6 +107,7 @@ def _train_and_report(config, raw, command, prepared, trainer, run_dir) -> dict:
                 scored = trainer.score(split)
                 metrics[split] = split_metrics(scored, trainer.steps.tasks, config.seed)
                 curves[split] = split_curves(scored, trainer.steps.tasks)
+                write_scores(run_dir.scores(split), scored, prepared.schema.labels)
     except StoppedError as error:
         stopped = StoppedError(error.number, _so_far(trainer))
         report("stopped", str(stopped))
