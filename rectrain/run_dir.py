@@ -109,11 +109,12 @@ class RunDir:
             shutil.rmtree(self.vocabularies, ignore_errors=True)
             raise
 
-    def report_failure(self, error: str):
+    def report_failure(self, error: str, overrides: list[str]):
         """A report of a job of a sweep that came to nothing, unless it wrote one itself or the disk is full."""
         if not self.report.exists():
+            report = {"status": "failed", "error": error, "overrides": overrides}
             with contextlib.suppress(OSError):
-                write_whole(self.report, json.dumps({"status": "failed", "error": error}, indent=1))
+                write_whole(self.report, json.dumps(report, indent=1))
 
     def check_is_training(self):
         """Raises InputError where no run of `rectrain train` has begun."""
@@ -150,6 +151,22 @@ class RunDir:
         with contextlib.suppress(OSError):  # rmdir refuses a folder that holds anything
             for folder in (self.path, *self.path.parents[:2]):  # outputs/<date>/<time>_...
                 folder.rmdir()
+
+
+def runs_in(folder: Path) -> list[Path]:
+    """The folder of a run itself, or all runs below it, in the order of their numbers.
+
+    Raises:
+        InputError: there is none.
+    """
+    found = {
+        path.parent for name in (RunDir(folder).report.name, RunDir(folder).config.name) for path in folder.rglob(name)
+    }
+    if folder in found:
+        return [folder]
+    if not found:
+        raise InputError(f"runs: {folder} is no folder of a run or a sweep: no {RunDir(folder).report.name} in it.")
+    return sorted(found, key=lambda path: [(len(part), part) for part in path.relative_to(folder).parts])
 
 
 def _link_files(source: Path, target: Path):

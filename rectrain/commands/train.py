@@ -12,15 +12,11 @@ from rectrain.data.manifest import Prepared
 from rectrain.errors import GateError, StoppedError
 from rectrain.memory import forget_peak
 from rectrain.run_dir import RunDir, write_whole
-from rectrain.same_config import check_same
+from rectrain.same_config import check_same, deciding
 from rectrain.schema import Schema
 from rectrain.sections import train_config
 from rectrain.signals import Signals
 from rectrain.tasks import from_config
-
-# Of the config: what decides the numbers of a run, so that it can only go on with them as they were.
-_FIXED = ("seed", "task", "model", "optimizer", "strategy", "data", "trainer")
-_FREE = {"data": ("prepared_dir",), "trainer": ("keep_checkpoints", "save_every_s", "report_splits")}
 
 
 def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
@@ -49,17 +45,9 @@ def _report_of_done(raw: dict, run_dir: RunDir) -> dict | None:
         return None
     if not isinstance(report, dict) or report.get("status") != "done":
         return None
-    check_same(_fixed(report["config"]), _fixed(raw), run_dir.path)
+    check_same(deciding(report["config"]), deciding(raw), run_dir.path)
     say(f"{run_dir.path} is done already: {run_dir.report.name} is there.")
     return report
-
-
-def _fixed(raw: dict, **more) -> dict:
-    """What decides the numbers of a run, in JSON's types."""
-    fixed = {section: raw[section] for section in _FIXED}
-    for section, free in _FREE.items():
-        fixed[section] = {key: value for key, value in raw[section].items() if key not in free}
-    return json.loads(json.dumps({**fixed, **more}))
 
 
 def _run(config: TrainConfig, raw: dict, run_dir: RunDir, config_yaml: str, command: str, signals: Signals) -> dict:
@@ -72,7 +60,7 @@ def _run(config: TrainConfig, raw: dict, run_dir: RunDir, config_yaml: str, comm
     import_tensorflow()
     from rectrain.training.build import build_trainer
 
-    fixed = _fixed(raw, **{"prepared data": prepared.folder.name})  # it names all that the files and the schema are
+    fixed = {**deciding(raw), "prepared data": prepared.folder.name}  # it names all that the files and the schema are
     tracker = _Tracker(run_dir)
     trainer = build_trainer(config, prepared, run_dir, fixed=fixed, signals=signals, on_evaluation=tracker)
     trainer.begin(started, prepare_seconds, resume=config.resume)
@@ -107,7 +95,7 @@ def _train_and_report(config, raw, command, prepared, trainer, run_dir) -> dict:
                 scored = trainer.score(split)
                 metrics[split] = split_metrics(scored, trainer.steps.tasks, config.seed)
                 curves[split] = split_curves(scored, trainer.steps.tasks)
-                write_scores(run_dir.scores(split), scored, prepared.schema.labels)
+                write_scores(run_dir.scores(split), scored, list(prepared.schema.labels))
     except StoppedError as error:
         stopped = StoppedError(error.number, _so_far(trainer))
         report("stopped", str(stopped))

@@ -32,11 +32,14 @@ MEANINGS = {
 
 def render_html(report: dict, sections: Iterable[Callable[[dict], str]] | None = None) -> str:
     """The whole page, of all SECTIONS or of these. Parts that the report does not have are left out."""
-    body = "".join(section(report) for section in sections or SECTIONS)
+    return page(formats.title(report), "".join(section(report) for section in sections or SECTIONS))
+
+
+def page(title: str, body: str) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/>'
         '<meta name="viewport" content="width=device-width, initial-scale=1"/>'
-        f"<title>{text(formats.title(report))}</title><style>{CSS}</style></head>\n<body><main>\n{body}</main></body></html>\n"
+        f"<title>{text(title)}</title><style>{CSS}</style></head>\n<body><main>\n{body}</main></body></html>\n"
     )
 
 
