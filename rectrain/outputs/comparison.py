@@ -25,8 +25,8 @@ def how(found: Board) -> str:
     """What the order is, and of which rows the figures are."""
     if found.monitor is None:
         return (
-            f"In the order of the runs: no validation metric has chosen all of them. Figures: {found.split} split; mean "
-            "± standard deviation over seeds, of one run its 95 % interval over rows."
+            f"In the order of the runs: no validation metric has chosen all of them. Figures: {found.split} split; "
+            "mean ± standard deviation over seeds, of one run its 95 % interval over rows."
         )
     rows = (
         "the test split, which chose nothing"

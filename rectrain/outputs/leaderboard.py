@@ -1,4 +1,4 @@
-"""Configurations side by side: mean and spread over seeds, what sets them apart, and how they stand against one of them.
+"""Configurations side by side: mean and spread over seeds, what sets them apart, and how they stand against one.
 
 Chosen on validation, reported on test: the order is that of `trainer.monitor` on the validation split.
 """

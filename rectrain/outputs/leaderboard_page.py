@@ -142,9 +142,8 @@ def _curve(found: Board, task: str, key: str) -> str:
     last = max(x for _, points in drawn for x, _ in points)
     series = [_series(found, rank, points) for rank, points in drawn if points]
     title, y = f"Validation {metric_name(key)}, {task}", charts.linear_axis(metric_name(key), values)
-    return charts.line_chart(
-        title, charts.axis_from_zero("step", max(last, 1)), y, series[::-1], told=series[:_COLOURS]
-    )
+    x = charts.axis_from_zero("step", max(last, 1))
+    return charts.line_chart(title, x, y, series[::-1], told=series[:_COLOURS])  # the best is drawn last, on top
 
 
 def _series(found: Board, rank: int, points: list) -> Series:
