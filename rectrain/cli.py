@@ -126,7 +126,7 @@ def _tell(told: Path, code: int):
     from hydra.types import RunMode
 
     config = HydraConfig.get()
-    sweep = str(Path(config.sweep.dir).absolute()) if config.mode == RunMode.MULTIRUN else None
+    sweep = str(Path(config.runtime.cwd) / config.sweep.dir) if config.mode == RunMode.MULTIRUN else None
     with told.open("a", encoding="utf-8") as file:
         file.write(json.dumps({"code": code, "sweep": sweep}) + "\n")
 

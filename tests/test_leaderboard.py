@@ -257,6 +257,7 @@ def test_a_split_that_all_have_scored_is_reported(rectrain, tmp_path):
         (["runs=[RUN]", "split=valid"], "has not scored it, only test"),
         (["runs=[RUN]", "splt=valid"], "Did you mean 'split'?"),
         (["runs=[CUT]"], "report.json is not whole"),
+        (["runs=[BARE]"], "is no report of a run: it has no config and metrics"),
         (["runs=[RUN]", "output=board.csv"], "expected a file of .html"),
         (["runs=[RUN]", "output=/nowhere/board.html"], "output=/nowhere/board.html: cannot write there"),
         (["runs=[FAILED]"], "none of them is done"),
@@ -274,10 +275,11 @@ def test_what_cannot_be_compared_is_said(rectrain, tmp_path, overrides, message)
     write(tmp_path / "cut", report(1, 0.7))
     (tmp_path / "cut/report.json").write_text('{"status": ', encoding="utf-8")
     write(tmp_path / "failed", report(1, 0.7, status="failed"))
+    write(tmp_path / "bare", {"status": "done"})
     for width in (1, 2):
         write(tmp_path / f"two/{width}", report(1, 0.7, width=width))
     words = [o.replace(n.upper(), str(tmp_path / n)) for o in overrides for n in ["run"]]
-    for name in ("cut", "failed", "two", "other"):
+    for name in ("cut", "bare", "failed", "two", "other"):
         words = [word.replace(name.upper(), str(tmp_path / name)) for word in words]
     code, _, err = rectrain("compare", *words)
     assert code == 2

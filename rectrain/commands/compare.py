@@ -135,9 +135,16 @@ def _gate(found, baseline: str | None):
 
 
 def _report(folder: Path) -> dict:
+    path = RunDir(folder).report
     try:
-        return read_json(RunDir(folder).report)
+        report = read_json(path)
     except FileNotFoundError:  # it was killed, or goes on
         return {"status": "no report"}
     except ValueError as error:
-        raise InputError(f"runs: {RunDir(folder).report} is not whole ({error}). Run it again.") from error
+        raise InputError(f"runs: {path} is not whole ({error}). Run it again.") from error
+    sections = [report.get(key) for key in ("config", "metrics")] if isinstance(report, dict) else []
+    if not isinstance(report, dict) or (
+        report.get("status") == "done" and not all(isinstance(s, dict) for s in sections)
+    ):
+        raise InputError(f"runs: {path} is no report of a run: it has no config and metrics. Leave the run out.")
+    return report

@@ -3,6 +3,7 @@
 import textwrap
 
 from rectrain.outputs import formats
+from rectrain.outputs.expectations import HEAD, expectations
 from rectrain.outputs.formats import metric_name
 from rectrain.outputs.leaderboard import Board, Failure, Line, Spread
 from rectrain.outputs.summary import Page, aligned, table_width
@@ -17,7 +18,8 @@ _LONGEST_ERROR = 200
 def comparison(found: Board, page: Page) -> str:
     tables = [_metrics_table(page, found, task) for task in found.tasks]
     order = textwrap.wrap(page.text(how(found)), page.width)
-    blocks = [order, *tables, _costs_table(page, found), _verdicts(page, found), _failures(page, found.failures)]
+    blocks = [order, *tables, _costs_table(page, found), _verdicts(page, found), _expected(page, found)]
+    blocks.append(_failures(page, found.failures))
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
@@ -155,6 +157,17 @@ def against(found: Board) -> str:
         "" if any(len(line.configuration.runs) > 1 for line in found.lines) else "; of these runs, not of other seeds"
     )
     return f"Against {found.reference.configuration.words}, row by row on {found.split}{several}{seeds}"
+
+
+def _expected(page: Page, found: Board) -> list[str]:
+    met = expectations(found)
+    if not met:
+        return []
+    top, *rows = aligned([list(HEAD), *([page.text(cell) for cell in of.cells()] for of in met)])
+    return [
+        page.paint(top, "head"),
+        *(row if of.is_met else page.paint(row, "failed") for row, of in zip(rows, met, strict=True)),
+    ]
 
 
 def _failures(page: Page, failures: list[Failure]) -> list[str]:

@@ -3,6 +3,7 @@
 from rectrain.outputs import charts, formats
 from rectrain.outputs.charts import Series, text
 from rectrain.outputs.comparison import METRICS, against, costs, how, setting, short_names, spread
+from rectrain.outputs.expectations import HEAD, expectations
 from rectrain.outputs.formats import metric_name
 from rectrain.outputs.html import page, table
 from rectrain.outputs.knobs import knob_charts
@@ -14,7 +15,7 @@ _CURVES = ("auc", "logloss", "mse")
 
 
 def leaderboard_page(found: Board) -> str:
-    parts = (_header, _tables, _verdicts, _costs, _knobs, _curves, _failures, _folders)
+    parts = (_header, _tables, _verdicts, _expected, _costs, _knobs, _curves, _failures, _folders)
     return page(_title(found), "".join(part(found) for part in parts))
 
 
@@ -99,6 +100,17 @@ def _verdicts(found: Board) -> str:
     is_open = ' open=""' if len(found.others) <= 12 else ""
     details = f"<details{is_open}><summary>In words</summary><ul>{told}</ul></details>"
     return f"<section><h2>{text(against(found))}</h2>{details}</section>\n" if told else ""
+
+
+def _expected(found: Board) -> str:
+    rows = [[*map(text, of.cells()[:-1]), _within(of.is_met), text(of.folder)] for of in expectations(found)]
+    if not rows:
+        return ""
+    return f"<section><h2>Expected</h2>{table([*HEAD, 'folder'], 'hrrll', rows)}</section>\n"
+
+
+def _within(is_met: bool) -> str:
+    return '<span class="done">within</span>' if is_met else '<span class="failed">OUTSIDE</span>'
 
 
 def _costs(found: Board) -> str:
