@@ -75,7 +75,7 @@ def test_seeds_are_one_configuration_and_the_intervals_say_so(rectrain, runs, tm
         first, second = csv.DictReader(file)
     assert (first["seeds"], second["seeds"]) == ("2026 7", "2026")
     aucs = [report_of(runs / name)["metrics"]["test"]["click"]["auc"]["value"] for name in ("good", "again", "bad")]
-    assert float(second["test click.auc against best difference"]) == pytest.approx(
+    assert float(second["test click.auc against the best difference"]) == pytest.approx(
         aucs[2] - np.mean(aucs[:2]), rel=1e-5
     )
 

@@ -152,7 +152,8 @@ def _wrapped(page: Page, sentence: str) -> list[str]:
 
 def against(found: Board) -> str:
     """`Against model=lr, row by row on test`"""
-    several = f"; the {len(found.others)} intervals hold together" if len(found.others) > 1 else ""
+    paired = sum(bool(line.against) for line in found.others)
+    several = f"; the {paired} intervals hold together" if paired > 1 else ""
     seeds = (
         "" if any(len(line.configuration.runs) > 1 for line in found.lines) else "; of these runs, not of other seeds"
     )

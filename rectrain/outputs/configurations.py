@@ -47,8 +47,9 @@ def flattened_config(report: dict) -> dict[str, object]:
     """Dotted keys that decide the numbers, but the seed; a section `task` is named by what was scored."""
     config = deciding(report["config"])
     config.pop("seed", None)
-    scored = formats.task_names(report.get("metrics"))
-    return dict(_flattened({**config, "task": {"name": ",".join(scored), **(config.get("task") or {})}}, ""))
+    scored = "/".join(formats.task_names(report.get("metrics")))
+    task = {"name": scored, **(config.pop("task", None) or {})}
+    return dict(_flattened({**config, "task": task}, ""))
 
 
 def _flattened(section: dict, prefix: str) -> Iterator[tuple[str, object]]:

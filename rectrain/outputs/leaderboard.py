@@ -66,6 +66,11 @@ class Board:
         return self.lines[-1] if self.has_baseline else self.lines[0]
 
     @property
+    def place(self) -> str:
+        """What the reference is."""
+        return "the baseline" if self.has_baseline else "the best" if self.monitor else "the first"
+
+    @property
     def others(self) -> list[Line]:
         return [line for line in self.lines if line is not self.reference]
 
@@ -197,7 +202,7 @@ def _csv_line(rank: int, line: Line, found: Board) -> dict[str, object]:
             name = f"{found.split} {task}.{metric}"
             cells |= _csv_spread(name, line.metrics.get(task, {}).get(metric))
             difference = line.against.get(task, {}).get(metric)
-            cells |= _csv_difference(f"{name} against {'baseline' if found.has_baseline else 'best'}", difference)
+            cells |= _csv_difference(f"{name} against {found.place}", difference)
     costs = {key: None if value is None else round(value, 1) for key, value in line.costs.items()}
     return {**cells, "not paired": line.unpaired or "", **costs, "folders": " ".join(runs)}
 

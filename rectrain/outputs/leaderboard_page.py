@@ -56,7 +56,7 @@ def _task_table(found: Board, task: str) -> str:
     metrics = [key for key in METRICS if key in found.metrics(task)]
     compared = [key for key in metrics if any(key in line.against.get(task, {}) for line in found.lines)]
     valid = [f"valid {found.monitor}"] if found.monitor else []
-    differences = [f"{metric_name(key)} against {_place(found)}" for key in compared]
+    differences = [f"{metric_name(key)} against {found.place}" for key in compared]
     head = ["", *short_names(found.keys), "runs", *valid, *map(metric_name, metrics), *differences]
     rows = [
         [
@@ -69,12 +69,8 @@ def _task_table(found: Board, task: str) -> str:
         for line in found.lines
         if task in line.metrics
     ]
-    columns = "r" + "h" * len(found.keys) + "r" * (len(head) - len(found.keys) - 1)
+    columns = "r" + "n" * len(found.keys) + "r" * (len(head) - len(found.keys) - 1)
     return f"<section><h2>{text(f'{task} on {found.split}')}</h2>{table(head, columns, rows)}</section>\n"
-
-
-def _place(found: Board) -> str:
-    return "the baseline" if found.has_baseline else "the best"
 
 
 def _name_cells(found: Board, line: Line) -> list[str]:
@@ -116,7 +112,7 @@ def _within(is_met: bool) -> str:
 def _costs(found: Board) -> str:
     head = ["", *short_names(found.keys), "training", "in all", "speed", "parameters", "peak memory"]
     rows = [[*_name_cells(found, line), *map(text, costs(line))] for line in found.lines]
-    columns = "r" + "h" * len(found.keys) + "r" * 5
+    columns = "r" + "n" * len(found.keys) + "r" * 5
     body = table(head, columns, rows)
     return f'<section><h2>Cost</h2>{body}<p class="muted">Means over the runs of a configuration.</p></section>\n'
 
@@ -189,5 +185,5 @@ def _folders(found: Board) -> str:
         for line in found.lines
         for folder, report in line.configuration.runs.items()
     ]
-    body = table(["", *short_names(found.keys), "seed", "folder"], "r" + "h" * len(found.keys) + "rl", rows)
+    body = table(["", *short_names(found.keys), "seed", "folder"], "r" + "n" * len(found.keys) + "rl", rows)
     return f"<details><summary>{formats.counted(len(rows), 'run')}</summary>{body}</details>\n"
