@@ -153,9 +153,11 @@ class RunDir:
                 folder.rmdir()
 
 
-def runs_in(folder: Path) -> list[Path]:
+def runs_in(folder: Path, key: str = "runs") -> list[Path]:
     """The folder of a run itself, or all runs below it, in the order of their numbers.
 
+    Args:
+        key: of the config, for the message.
     Raises:
         InputError: there is none.
     """
@@ -165,7 +167,7 @@ def runs_in(folder: Path) -> list[Path]:
     if folder in found:
         return [folder]
     if not found:
-        raise InputError(f"runs: {folder} is no folder of a run or a sweep: no {RunDir(folder).report.name} in it.")
+        raise InputError(f"{key}: {folder} is no folder of a run or a sweep: no {RunDir(folder).report.name} in it.")
     return sorted(found, key=lambda path: [(len(part), part) for part in path.relative_to(folder).parts])
 
 

@@ -5,10 +5,17 @@ from pathlib import Path
 from rectrain.config import CompareConfig
 from rectrain.console import say, speaks_unicode, terminal_width, wants_color
 from rectrain.errors import CANNOT_WRITE, GateError, InputError
+from rectrain.evaluation.pairing import paired_with
+from rectrain.outputs.comparison import comparison
+from rectrain.outputs.configurations import configurations
+from rectrain.outputs.leaderboard import Board, Line, board, to_csv
+from rectrain.outputs.leaderboard_page import leaderboard_page
+from rectrain.outputs.summary import Page
 from rectrain.plain_files import read_json
 from rectrain.run_dir import RunDir, runs_in, write_whole
 from rectrain.sections import compare_config
 
+_GATED = ("auc", "mse")  # of a task, or of one whose label is a number
 _SPLITS = ("test", "valid", "train")  # the first that all runs have scored is reported
 
 
@@ -41,12 +48,7 @@ def end_sweep(folder: Path):
     _show(found, folder / "leaderboard.html")
 
 
-def _show(found, output: Path | None):
-    from rectrain.outputs.comparison import comparison
-    from rectrain.outputs.leaderboard import to_csv
-    from rectrain.outputs.leaderboard_page import leaderboard_page
-    from rectrain.outputs.summary import Page
-
+def _show(found: Board, output: Path | None):
     say(comparison(found, Page(terminal_width(), wants_color(), speaks_unicode())))
     if output is None:
         return
@@ -61,10 +63,7 @@ def _show(found, output: Path | None):
     say(f"leaderboard  {output}")
 
 
-def _leaderboard(config: CompareConfig):
-    from rectrain.evaluation.pairing import paired_with
-    from rectrain.outputs.leaderboard import board
-
+def _leaderboard(config: CompareConfig) -> Board:
     baseline = _baseline(config.baseline)
     named = {str(folder): _report(folder) for name in config.runs for folder in runs_in(Path(name))}
     named = {folder: report for folder, report in named.items() if not any(_same(folder, other) for other in baseline)}
@@ -84,10 +83,7 @@ def _same(folder: str, other: str) -> bool:
 def _baseline(named: str | None) -> dict[str, dict]:
     if named is None:
         return {}
-    from rectrain.outputs.configurations import configurations
-
-    RunDir(Path(named)).check_is_training() if RunDir(Path(named)).config.exists() else None
-    found = {str(folder): _report(folder) for folder in runs_in(Path(named))}
+    found = {str(folder): _report(folder) for folder in runs_in(Path(named), "baseline")}
     for folder, report in found.items():
         if report.get("status") != "done":
             raise InputError(f"baseline={named}: {folder} is not done ({report.get('status')}).")
@@ -113,25 +109,29 @@ def _split(asked: str | None, reports: dict[str, dict]) -> str:
     )
 
 
-def _gate(found, baseline: str | None):
+def _gate(found: Board, baseline: str | None):
     """
     Raises:
         InputError: a run cannot be compared, so that nothing is known of it.
         GateError: one is worse.
     """
-    tasks = list(found.reference.metrics)
     unknown = [failure.folder for failure in found.failures]
-    unknown += [line.configuration.words for line in found.others if any(not line.against.get(t) for t in tasks)]
+    unknown += [line.configuration.words for line in found.others if not _is_known(line, list(found.reference.metrics))]
     if unknown:
         raise InputError(f"fail_if_worse=true: {', '.join(unknown)} cannot be held to the baseline {baseline}.")
     worse = [
         f"{line.configuration.words} ({task})"
         for line in found.others
         for task, by_metric in line.against.items()
-        if any(by_metric[metric]["verdict"] == "worse" for metric in ("auc", "mse") if metric in by_metric)
+        if any(by_metric[metric]["verdict"] == "worse" for metric in _GATED if metric in by_metric)
     ]
     if worse:
         raise GateError(f"worse than baseline={baseline} on {found.split}: {', '.join(worse)}.")
+
+
+def _is_known(line: Line, tasks: list[str]) -> bool:
+    """Whether it could be compared in each of the tasks."""
+    return all(any(metric in line.against.get(task, {}) for metric in _GATED) for task in tasks)
 
 
 def _report(folder: Path) -> dict:
