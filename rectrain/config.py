@@ -309,6 +309,7 @@ class TrainerConfig:
     precision: Literal["float32", "bfloat16"]
     steps_per_call: Count  # inner steps of one tf.function call
     shuffle_rows: Count  # window that is shuffled in memory, rows
+    readers: Count | None  # each shuffles a part of the files and gives each batch a share; null: one a worker
     keep_checkpoints: Count
     save_every_s: NotNegative  # seconds between checkpoints, beside those of evaluations
     report_splits: list[Literal["train", "valid", "test"]]
@@ -328,15 +329,22 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class StrategyConfig:
-    name: Literal["auto", "one", "mirrored"]
+    name: Literal["auto", "one", "mirrored", "multi_worker"]
     devices: list[str] | None = None  # of mirrored alone, as in [gpu:0, gpu:1]; null: all GPUs
     cpu_replicas: Count | None = None  # of mirrored alone: replicas on one CPU, for tests
+    communication: Literal["auto", "ring", "nccl"] | None = None  # of multi_worker alone
+    wait_s: Positive | None = None  # seconds, of multi_worker alone
 
     def __post_init__(self):
         if self.name != "mirrored" and (self.devices or self.cpu_replicas):
             raise InputError(f"strategy.devices and strategy.cpu_replicas need strategy=mirrored, not {self.name}.")
         if self.devices is not None and self.cpu_replicas is not None:
             raise InputError("strategy.cpu_replicas makes devices of its own; set it or strategy.devices to null.")
+        if (self.name == "multi_worker") != (self.communication is not None and self.wait_s is not None):
+            raise InputError(
+                "strategy.communication and strategy.wait_s are those of strategy=multi_worker, which needs both; "
+                f"received strategy.name={self.name}."
+            )
 
 
 @dataclass(frozen=True)
@@ -489,6 +497,13 @@ class CompareConfig:
     output: str | None
     baseline: str | None
     fail_if_worse: bool
+
+
+@dataclass(frozen=True)
+class ClusterConfig:
+    workers: Count
+    servers: NotNegativeCount
+    grace_s: Positive  # seconds
 
 
 @dataclass(frozen=True)

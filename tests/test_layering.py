@@ -23,6 +23,7 @@ ROOMS = [
         "signals",
         "same_config",
         "plain_files",
+        "cluster",
     },
     {"data", "layers", "optimizers"},
     {"features"},

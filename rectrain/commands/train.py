@@ -1,22 +1,27 @@
 """rectrain [train]: prepared data, a model, the loop, a report."""
 
 import contextlib
+import importlib.metadata
 import json
+import tempfile
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
+from rectrain import cluster
 from rectrain.commands.prepare import prepare_and_say
 from rectrain.config import ExpectConfig, TrainConfig
-from rectrain.console import import_tensorflow, open_log, say, speaks_unicode, terminal_width, wants_color
+from rectrain.console import be_quiet, import_tensorflow, open_log, say, speaks_unicode, terminal_width, wants_color
 from rectrain.data.manifest import Prepared
-from rectrain.errors import GateError, StoppedError
+from rectrain.errors import GateError, InputError, StoppedError
 from rectrain.memory import forget_peak
 from rectrain.run_dir import RunDir, write_whole
-from rectrain.same_config import check_same, deciding
+from rectrain.same_config import check_same, deciding, difference, word
 from rectrain.schema import Schema
 from rectrain.sections import train_config
 from rectrain.signals import Signals
 from rectrain.tasks import from_config
+from rectrain.training.team import Alone, Team
 
 
 def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
@@ -28,13 +33,53 @@ def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
         StoppedError: SIGTERM or SIGINT came; a run that had begun reports `status: stopped` first.
     """
     config = train_config(raw)
-    run_dir.check_may_begin("trainer", resume=config.resume)
-    report = _report_of_done(raw, run_dir) if config.resume else None
-    if report is None:
-        with Signals() as signals:
-            report = _run(config, raw, run_dir, config_yaml, command, signals)
+    with Signals() as signals, _team(config, raw) as team:
+        if team.is_chief:
+            report = _lead(config, raw, run_dir, config_yaml, command, signals, team)
+        else:
+            _follow(config, raw, config_yaml, command, signals, team)
+            return
     if config.expect is not None:
         _check_expectation(config.expect, from_config(config.task, Schema.read(run_dir.schema)), report)
+
+
+def _team(config: TrainConfig, raw: dict) -> contextlib.AbstractContextManager[Alone]:
+    """The processes that train together, once they have met.
+
+    Raises:
+        InputError: TF_CONFIG or the cluster are not what the strategy needs.
+    """
+    if config.strategy.name == "multi_worker":
+        version = importlib.metadata.version("rectrain")
+        hello = {**deciding(raw), "strategy": raw["strategy"], "resume": raw["resume"], "version of rectrain": version}
+        assert config.strategy.wait_s is not None
+        return Team(cluster.from_environment("multi_worker"), hello, config.strategy.wait_s)
+    if cluster.is_told():
+        raise InputError(
+            f"strategy={config.strategy.name} is of one process, and {cluster.VARIABLE} names several. Set "
+            f"strategy=multi_worker, or unset {cluster.VARIABLE}."
+        )
+    return contextlib.nullcontext(Alone())
+
+
+def _lead(config, raw, run_dir: RunDir, config_yaml, command, signals, team) -> dict:
+    """The run as its chief: the only process that writes."""
+    run_dir.check_may_begin("trainer", resume=config.resume)
+    report = _report_of_done(raw, run_dir) if config.resume else None
+    team.share({"folder": str(run_dir.path.resolve()), "done": report is not None})
+    return report or _run(config, raw, run_dir, run_dir.checkpoints, config_yaml, command, signals, team)
+
+
+def _follow(config, raw, config_yaml, command, signals, team):
+    """The same as another process: it reads the chief's checkpoints, and what it writes is thrown away."""
+    told = team.share(None)
+    if told["done"]:
+        return
+    say(f"{team.cluster.me} trains along; {team.cluster.chief}, the chief, says how it goes")
+    be_quiet()
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoints = RunDir(Path(told["folder"])).checkpoints
+        _run(config, raw, RunDir(Path(folder)), checkpoints, config_yaml, command, signals, team)
 
 
 def _report_of_done(raw: dict, run_dir: RunDir) -> dict | None:
@@ -50,7 +95,7 @@ def _report_of_done(raw: dict, run_dir: RunDir) -> dict | None:
     return report
 
 
-def _run(config: TrainConfig, raw: dict, run_dir: RunDir, config_yaml: str, command: str, signals: Signals) -> dict:
+def _run(config: TrainConfig, raw, run_dir: RunDir, checkpoints: Path, config_yaml, command, signals, team) -> dict:
     forget_peak()
     started, clock = datetime.now(UTC), time.perf_counter()
     prepared = prepare_and_say(config.data)
@@ -59,17 +104,37 @@ def _run(config: TrainConfig, raw: dict, run_dir: RunDir, config_yaml: str, comm
     # TensorFlow is loaded here, after everything that can be wrong without it.
     import_tensorflow()
     from rectrain.training.build import build_trainer
+    from rectrain.training.trainer import readers_of
 
+    _check_alike(team, prepared)
     fixed = {**deciding(raw), "prepared data": prepared.folder.name}  # it names all that the files and the schema are
+    fixed["trainer"]["readers"] = readers_of(config.trainer, team).number
     tracker = _Tracker(run_dir)
-    trainer = build_trainer(config, prepared, run_dir, fixed=fixed, signals=signals, on_evaluation=tracker)
-    trainer.begin(started, prepare_seconds, resume=config.resume)
+    with team.naming_the_lost():
+        trainer = build_trainer(
+            config, prepared, checkpoints, team=team, fixed=fixed, signals=signals, on_evaluation=tracker
+        )
+        trainer.begin(started, prepare_seconds, resume=config.resume)
     run_dir.begin(config_yaml, prepared.schema.to_json(), prepared.folder)
     open_log(run_dir.log)
     say(_header(config, prepared, trainer, run_dir))
     if config.resume:
         tracker.go_on(trainer.done.evaluations)
     return _train_and_report(config, raw, command, prepared, trainer, run_dir)
+
+
+def _check_alike(team: Alone, prepared: Prepared):
+    """Raises InputError where this process has other data than the chief, or another TensorFlow."""
+    import tensorflow as tf
+
+    mine = {"tensorflow": tf.__version__, "prepared data": prepared.manifest["key"]}
+    found = difference(mine, team.share(mine))
+    if found is not None:
+        key, here, there = found
+        raise InputError(
+            f"{key}: {word(here)} here, {word(there)} at the chief. All processes need one version, and raw files that "
+            "are the same to the time of their last change, as in a folder that all see."
+        )
 
 
 def _train_and_report(config, raw, command, prepared, trainer, run_dir) -> dict:
@@ -93,9 +158,10 @@ def _train_and_report(config, raw, command, prepared, trainer, run_dir) -> dict:
         for split in config.trainer.report_splits:
             if prepared.rows(split):
                 scored = trainer.score(split)
-                metrics[split] = split_metrics(scored, trainer.steps.tasks, config.seed)
-                curves[split] = split_curves(scored, trainer.steps.tasks)
-                write_scores(run_dir.scores(split), scored, list(prepared.schema.labels))
+                if scored is not None:
+                    metrics[split] = split_metrics(scored, trainer.steps.tasks, config.seed)
+                    curves[split] = split_curves(scored, trainer.steps.tasks)
+                    write_scores(run_dir.scores(split), scored, list(prepared.schema.labels))
     except StoppedError as error:
         stopped = StoppedError(error.number, _so_far(trainer))
         report("stopped", str(stopped))
@@ -105,6 +171,8 @@ def _train_and_report(config, raw, command, prepared, trainer, run_dir) -> dict:
             report("failed", str(error))
         raise
     done = report("done")
+    if not trainer.team.is_chief:
+        return done
     say(summary(done, run_dir.path, width=terminal_width(), color=wants_color(), unicode=speaks_unicode()))
     return done
 

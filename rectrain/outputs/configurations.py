@@ -44,8 +44,8 @@ def configurations(reports: dict[str, dict], baseline: dict[str, dict] | None = 
 
 
 def flattened_config(report: dict) -> dict[str, object]:
-    """Dotted keys that decide the numbers, but the seed; a section `task` is named by what was scored."""
-    config = deciding(report["config"])
+    """Dotted keys that decide numbers or cost, but the seed; a section `task` is named by what was scored."""
+    config = {**deciding(report["config"]), "strategy": report["config"].get("strategy")}
     config.pop("seed", None)
     scored = "/".join(formats.task_names(report.get("metrics")))
     task = {"name": scored, **(config.pop("task", None) or {})}
