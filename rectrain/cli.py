@@ -163,6 +163,7 @@ def _run_job(command: str, config, typed: str) -> int:
     from rectrain.run_dir import RunDir
 
     run_dir = RunDir(Path(HydraConfig.get().runtime.output_dir))
+    gc.collect()  # the model of the job before hangs in cycles
     try:
         raw = OmegaConf.to_container(config, resolve=True)
         if command in _RUNS:

@@ -340,7 +340,8 @@ class StrategyConfig:
             raise InputError(f"strategy.devices and strategy.cpu_replicas need strategy=mirrored, not {self.name}.")
         if self.devices is not None and self.cpu_replicas is not None:
             raise InputError("strategy.cpu_replicas makes devices of its own; set it or strategy.devices to null.")
-        if (self.name == "multi_worker") != (self.communication is not None and self.wait_s is not None):
+        of_processes = [setting is not None for setting in (self.communication, self.wait_s)]
+        if not all(of_processes) if self.name == "multi_worker" else any(of_processes):
             raise InputError(
                 "strategy.communication and strategy.wait_s are those of strategy=multi_worker, which needs both; "
                 f"received strategy.name={self.name}."
@@ -457,6 +458,7 @@ class EvaluateConfig:
     checkpoint: str | int | list[str | int]
     explain: NotNegativeCount
     output: str | None
+    strategy: StrategyConfig
     evaluate: EvaluateSection
 
 
@@ -472,6 +474,7 @@ class PredictConfig:
     input: str | list[str]
     output: str
     checkpoint: str | int
+    strategy: StrategyConfig
     predict: PredictSection
 
 

@@ -1,14 +1,12 @@
 """rectrain [train]: prepared data, a model, the loop, a report."""
 
 import contextlib
-import importlib.metadata
 import json
 import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rectrain import cluster
 from rectrain.commands.prepare import prepare_and_say
 from rectrain.config import ExpectConfig, TrainConfig
 from rectrain.console import be_quiet, import_tensorflow, open_log, say, speaks_unicode, terminal_width, wants_color
@@ -21,7 +19,7 @@ from rectrain.schema import Schema
 from rectrain.sections import train_config
 from rectrain.signals import Signals
 from rectrain.tasks import from_config
-from rectrain.training.team import Alone, Team
+from rectrain.training.team import Alone, joined
 
 
 def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
@@ -33,7 +31,7 @@ def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
         StoppedError: SIGTERM or SIGINT came; a run that had begun reports `status: stopped` first.
     """
     config = train_config(raw)
-    with Signals() as signals, _team(config, raw) as team:
+    with Signals() as signals, joined(config.strategy, {**deciding(raw), "resume": config.resume}) as team:
         if team.is_chief:
             report = _lead(config, raw, run_dir, config_yaml, command, signals, team)
         else:
@@ -41,25 +39,6 @@ def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
             return
     if config.expect is not None:
         _check_expectation(config.expect, from_config(config.task, Schema.read(run_dir.schema)), report)
-
-
-def _team(config: TrainConfig, raw: dict) -> contextlib.AbstractContextManager[Alone]:
-    """The processes that train together, once they have met.
-
-    Raises:
-        InputError: TF_CONFIG or the cluster are not what the strategy needs.
-    """
-    if config.strategy.name == "multi_worker":
-        version = importlib.metadata.version("rectrain")
-        hello = {**deciding(raw), "strategy": raw["strategy"], "resume": raw["resume"], "version of rectrain": version}
-        assert config.strategy.wait_s is not None
-        return Team(cluster.from_environment("multi_worker"), hello, config.strategy.wait_s)
-    if cluster.is_told():
-        raise InputError(
-            f"strategy={config.strategy.name} is of one process, and {cluster.VARIABLE} names several. Set "
-            f"strategy=multi_worker, or unset {cluster.VARIABLE}."
-        )
-    return contextlib.nullcontext(Alone())
 
 
 def _lead(config, raw, run_dir: RunDir, config_yaml, command, signals, team) -> dict:
