@@ -1,5 +1,6 @@
 """The main job, end to end, on a small built-in sample."""
 
+import gc
 import json
 import math
 import re
@@ -7,6 +8,7 @@ import re
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework.func_graph import FuncGraph
 
 FM = ("model=fm", "model.embedding_dim=4")
 DEEP = ("model=dcn", "model.embedding_dim=4", "model.hidden_units=[8]")
@@ -156,6 +158,15 @@ def test_jobs_of_a_sweep_equal_the_same_runs_alone_and_data_are_prepared_once(re
     _, _, alone = tiny_run("alone", "model=dcn", *settings, "seed=7")
     for key in ("weights_sha256", "losses", "metrics", "curves", "steps"):
         assert last[key] == alone[key], key
+
+
+def test_a_job_leaves_no_model_behind_in_the_process(tiny_run):
+    """Graphs of the model before the last one are gone, and the variables that they read."""
+    for number in range(3):
+        assert tiny_run(f"run{number}", *FM, "trainer.max_steps=2")[0] == 0
+    gc.collect()
+    graphs = [one for one in gc.get_objects() if isinstance(one, FuncGraph) and one.name == "_train_steps"]
+    assert len(graphs) <= 1
 
 
 def test_the_prepared_data_of_a_former_run_is_used_again(rectrain):
