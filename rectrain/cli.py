@@ -6,6 +6,7 @@ TensorFlow is not imported here, so that help, completion and config errors answ
 import atexit
 import gc
 import importlib
+import json
 import os
 import re
 import shlex
@@ -125,18 +126,35 @@ def _run_hydra(command: str, config_name: str, overrides: list[str], typed: str)
 
     from rectrain.hydra_errors import with_key_added
 
-    codes: list[int] = []
     sys.argv = [sys.argv[0], *_in_one_piece(overrides)]
-    try:
-        hydra.main(version_base="1.3", config_path="pkg://rectrain.configs", config_name=config_name)(
-            lambda config: codes.append(_run_job(command, config, typed))
-        )()
-    except ConfigCompositionException as error:
-        added = with_key_added(error, overrides)
-        if added is None:
-            raise
-        return _run_hydra(command, config_name, added, typed)
-    return next((code for code in codes if code), 0)
+    with tempfile.TemporaryDirectory() as folder:
+        told = Path(folder) / "jobs"  # a line each, as a launcher may run them in other processes
+        try:
+            hydra.main(version_base="1.3", config_path="pkg://rectrain.configs", config_name=config_name)(
+                lambda config: _tell(told, _run_job(command, config, typed))
+            )()
+        except ConfigCompositionException as error:
+            added = with_key_added(error, overrides)
+            if added is None:
+                raise
+            return _run_hydra(command, config_name, added, typed)
+        jobs = [json.loads(line) for line in told.read_text(encoding="utf-8").splitlines()] if told.exists() else []
+    if command == "train" and jobs and jobs[-1]["sweep"] is not None:
+        from rectrain.commands import compare
+
+        compare.end_sweep(Path(jobs[-1]["sweep"]))
+    return next((job["code"] for job in jobs if job["code"]), 0)
+
+
+def _tell(told: Path, code: int):
+    """Adds the exit code of a job, and the folder of the sweep that it belongs to."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    config = HydraConfig.get()
+    sweep = str(Path(config.runtime.cwd) / config.sweep.dir) if config.mode == RunMode.MULTIRUN else None
+    with told.open("a", encoding="utf-8") as file:
+        file.write(json.dumps({"code": code, "sweep": sweep}) + "\n")
 
 
 def _in_one_piece(words: list[str]) -> list[str]:
@@ -155,6 +173,7 @@ def _run_job(command: str, config, typed: str) -> int:
     from rectrain.run_dir import RunDir
 
     run_dir = RunDir(Path(HydraConfig.get().runtime.output_dir))
+    gc.collect()  # the model of the job before hangs in cycles
     try:
         raw = OmegaConf.to_container(config, resolve=True)
         if command in _RUNS:
@@ -168,7 +187,7 @@ def _run_job(command: str, config, typed: str) -> int:
         code, text = _explain(error, run_dir)
         complain(printable(text) if code == 2 else text)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            run_dir.report_failure(text)
+            run_dir.report_failure(text, list(HydraConfig.get().overrides.task))
         return code
     finally:
         run_dir.discard_if_empty()

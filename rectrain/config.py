@@ -496,7 +496,8 @@ class ExportConfig:
 @dataclass(frozen=True)
 class CompareConfig:
     runs: list[str]
-    split: Literal["train", "valid", "test"]
+    split: Literal["train", "valid", "test"] | None
+    output: str | None
     baseline: str | None
     fail_if_worse: bool
 

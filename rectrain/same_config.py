@@ -5,6 +5,18 @@ from pathlib import Path
 
 from rectrain.errors import InputError
 
+_SECTIONS = ("seed", "task", "model", "optimizer", "data", "trainer")
+_FREE = {"data": ("prepared_dir",), "trainer": ("keep_checkpoints", "save_every_s", "report_splits")}
+
+
+def deciding(config: dict) -> dict:
+    """What decides the numbers of a training run, of its composed config, in JSON's types."""
+    sections = {section: config[section] for section in _SECTIONS if section in config}
+    for section, free in _FREE.items():
+        if section in sections:
+            sections[section] = {key: value for key, value in sections[section].items() if key not in free}
+    return json.loads(json.dumps(sections))
+
 
 def difference(one: dict, other: dict, prefix: str = "") -> tuple[str, object, object] | None:
     """The first key whose values differ, in JSON's types, and both values; None where none does."""

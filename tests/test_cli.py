@@ -45,6 +45,14 @@ def test_a_wrong_command_line_is_one_message_and_exit_2(rectrain, tmp_path, argv
     assert not (tmp_path / "outputs").exists() or not list((tmp_path / "outputs").iterdir())
 
 
+def test_the_exit_code_of_a_sweep_is_that_of_the_first_job_that_failed(rectrain, tmp_path):
+    code, out, err = rectrain("prepare", "-m", "data.sample.rows=2000,many,3000")
+    assert code == 2
+    assert "data.sample.rows='many': expected an integer" in err
+    assert len(list((tmp_path / "data/prepared").glob("criteo-*"))) == 2
+    assert "leaderboard" not in out + err
+
+
 def test_help_names_commands_groups_and_examples(rectrain):
     code, out, _ = rectrain("--help")
     assert code == 0

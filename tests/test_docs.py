@@ -49,6 +49,16 @@ def commands(program):
     return [(page, words[1:]) for page, words in bare if words[:1] == [program]]
 
 
+def ci_commands():
+    """(page, words) of each command line of rectrain in the example of a workflow, for its first experiment."""
+    page = "scripts/ci_example.yml"
+    (job,) = yaml.safe_load((ROOT / page).read_text(encoding="utf-8"))["jobs"].values()
+    first = job["strategy"]["matrix"]["experiment"][0]
+    lines = [line for step in job["steps"] for line in step.get("run", "").splitlines()]
+    split = [shlex.split(line.replace("${{ matrix.experiment }}", first)) for line in lines]
+    return [(page, words[1:]) for words in split if words[0] == ".venv/bin/rectrain"]
+
+
 def section(page, heading):
     """The text below a heading, up to the next of its level."""
     level = heading.split()[0]
@@ -93,7 +103,7 @@ def first_of_sweep(override):
 
 
 @pytest.mark.parametrize(
-    ("page", "words"), commands("rectrain"), ids=lambda x: x if isinstance(x, str) else " ".join(x)
+    ("page", "words"), [*commands("rectrain"), *ci_commands()], ids=lambda x: x if isinstance(x, str) else " ".join(x)
 )
 def test_every_command_composes(page, words, conf):
     check_composes(words, conf)
@@ -130,6 +140,23 @@ def compose_as_the_command_line(command, words):
             return compose(command, words)
     except ConfigCompositionException as error:
         return compose_as_the_command_line(command, with_key_added(error, words))
+
+
+@pytest.mark.slow
+def test_the_example_of_a_workflow_trains_compares_and_shuts_the_gate(rectrain, tmp_path):
+    small = ("data.sample.rows=8000", "trainer.epochs=1", "expect=null")
+    baseline, candidate, compare = (words for _, words in ci_commands())
+    for words in (baseline, candidate):
+        code, _, err = rectrain(*words, *small)
+        assert code == 0, err
+    code, out, err = rectrain(*compare)
+    assert code == 0, err
+    assert "cannot be told apart in AUC (+0.00000" in " ".join(out.split())  # nothing was changed
+    assert (tmp_path / "comparison.html").exists()
+    worse = ("trainer.max_steps=1", "optimizer.learning_rate=1e-6", "hydra.sweep.dir=outputs/worse")
+    assert rectrain(*candidate[:-1], *small, *worse)[0] == 0
+    code, _, err = rectrain(*(word.replace("candidate", "worse") for word in compare))
+    assert code == 3, err
 
 
 def test_there_are_commands_of_both_kinds_on_every_page():

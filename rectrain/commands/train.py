@@ -12,17 +12,14 @@ from rectrain.config import ExpectConfig, TrainConfig
 from rectrain.console import be_quiet, import_tensorflow, open_log, say, speaks_unicode, terminal_width, wants_color
 from rectrain.data.manifest import Prepared
 from rectrain.errors import GateError, InputError, StoppedError
+from rectrain.memory import forget_peak
 from rectrain.run_dir import RunDir, write_whole
-from rectrain.same_config import check_same, difference, word
+from rectrain.same_config import check_same, deciding, difference, word
 from rectrain.schema import Schema
 from rectrain.sections import train_config
 from rectrain.signals import Signals
 from rectrain.tasks import from_config
 from rectrain.training.team import Alone, joined
-
-# Of the config: what decides the numbers of a run, so that it can only go on with them as they were.
-_FIXED = ("seed", "task", "model", "optimizer", "data", "trainer")
-_FREE = {"data": ("prepared_dir",), "trainer": ("keep_checkpoints", "save_every_s", "report_splits")}
 
 
 def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
@@ -34,7 +31,7 @@ def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
         StoppedError: SIGTERM or SIGINT came; a run that had begun reports `status: stopped` first.
     """
     config = train_config(raw)
-    with Signals() as signals, joined(config.strategy, {**_fixed(raw), "resume": config.resume}) as team:
+    with Signals() as signals, joined(config.strategy, {**deciding(raw), "resume": config.resume}) as team:
         if team.is_chief:
             report = _lead(config, raw, run_dir, config_yaml, command, signals, team)
         else:
@@ -72,20 +69,13 @@ def _report_of_done(raw: dict, run_dir: RunDir) -> dict | None:
         return None
     if not isinstance(report, dict) or report.get("status") != "done":
         return None
-    check_same(_fixed(report["config"]), _fixed(raw), run_dir.path)
+    check_same(deciding(report["config"]), deciding(raw), run_dir.path)
     say(f"{run_dir.path} is done already: {run_dir.report.name} is there.")
     return report
 
 
-def _fixed(raw: dict, **more) -> dict:
-    """What decides the numbers of a run, in JSON's types."""
-    fixed = {section: raw[section] for section in _FIXED}
-    for section, free in _FREE.items():
-        fixed[section] = {key: value for key, value in raw[section].items() if key not in free}
-    return json.loads(json.dumps({**fixed, **more}))
-
-
 def _run(config: TrainConfig, raw, run_dir: RunDir, checkpoints: Path, config_yaml, command, signals, team) -> dict:
+    forget_peak()
     started, clock = datetime.now(UTC), time.perf_counter()
     prepared = prepare_and_say(config.data)
     prepare_seconds = time.perf_counter() - clock
@@ -96,7 +86,7 @@ def _run(config: TrainConfig, raw, run_dir: RunDir, checkpoints: Path, config_ya
     from rectrain.training.trainer import readers_of
 
     _check_alike(team, prepared)
-    fixed = _fixed(raw, **{"prepared data": prepared.folder.name})  # it names all that the files and the schema are
+    fixed = {**deciding(raw), "prepared data": prepared.folder.name}  # it names all that the files and the schema are
     fixed["trainer"]["readers"] = readers_of(config.trainer, team).number
     tracker = _Tracker(run_dir)
     with team.naming_the_lost():
@@ -129,6 +119,7 @@ def _check_alike(team: Alone, prepared: Prepared):
 def _train_and_report(config, raw, command, prepared, trainer, run_dir) -> dict:
     """Trains, evaluates and writes the report, whatever happens."""
     from rectrain.evaluation.evaluate import split_curves, split_metrics
+    from rectrain.evaluation.kept_scores import write_scores
     from rectrain.outputs.report import write_report
     from rectrain.outputs.run_report import run_report
     from rectrain.outputs.summary import summary
@@ -149,6 +140,7 @@ def _train_and_report(config, raw, command, prepared, trainer, run_dir) -> dict:
                 if scored is not None:
                     metrics[split] = split_metrics(scored, trainer.steps.tasks, config.seed)
                     curves[split] = split_curves(scored, trainer.steps.tasks)
+                    write_scores(run_dir.scores(split), scored, list(prepared.schema.labels))
     except StoppedError as error:
         stopped = StoppedError(error.number, _so_far(trainer))
         report("stopped", str(stopped))

@@ -27,9 +27,13 @@ def printable(text) -> str:
 
 def title(report: dict) -> str:
     """`dcn on criteo`, and whether that is the built-in sample."""
+    return printable(f"{report['model']} on {data_title(report)}")
+
+
+def data_title(report: dict) -> str:
     data = report.get("data") or {}
     sample = " (built-in sample)" if data.get("source") == "sample" else ""
-    return printable(f"{report['model']} on {data.get('name', MISSING)}{sample}")
+    return f"{data.get('name', MISSING)}{sample}"
 
 
 def split_names(report: dict, key: str) -> list[str]:

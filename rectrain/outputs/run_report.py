@@ -3,7 +3,6 @@
 import hashlib
 import importlib.metadata
 import platform
-import resource
 import subprocess
 from datetime import datetime
 
@@ -13,6 +12,7 @@ import pyarrow as pa
 import tensorflow as tf
 
 from rectrain.data.manifest import Prepared
+from rectrain.memory import peak_rss_bytes
 from rectrain.schema import History
 from rectrain.training.strategy import describe_device
 from rectrain.training.trainer import Progression, Trainer
@@ -45,7 +45,7 @@ def run_report(command: str, config: dict, prepared: Prepared, trainer: Trainer,
             "train_rows_per_s": _rate(trainer.rows_before(done.step), done.train_seconds),
             "eval_rows_per_s": _rate(done.eval_rows, done.eval_seconds),
         },
-        "memory": {"peak_rss_bytes": _peak_rss_bytes()},
+        "memory": {"peak_rss_bytes": peak_rss_bytes()},
         "steps": done.step,
         "weights_sha256": weights_sha256(trainer.steps.model),
     }
@@ -94,7 +94,7 @@ def _history(history: History) -> dict:
 
 def machine() -> dict:
     """What ran, and the most memory that this process has used."""
-    return {"versions": _versions(), "peak_rss_bytes": _peak_rss_bytes()}
+    return {"versions": _versions(), "peak_rss_bytes": peak_rss_bytes()}
 
 
 def _versions() -> dict[str, str]:
@@ -123,10 +123,6 @@ def _best(done: Progression, trainer: Trainer) -> dict | None:
 
 def _rate(rows: int, seconds: float) -> float | None:
     return rows / seconds if seconds else None
-
-
-def _peak_rss_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
 
 
 def _git_commit() -> str | None:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+from tensorflow.python.framework import ops  # its registry of gradients has no public name
 
 from rectrain.config import BenchConfig, OnlineConfig, OptimizerConfig, ScheduleConfig, TrainConfig
 from rectrain.data.manifest import Prepared
@@ -92,7 +93,7 @@ def build_steps(
     tasks = from_schema(schema) if isinstance(config, BenchConfig) else from_config(config.task, schema)
     keep_freed_memory()
     strategy = strategies.create(config.strategy)
-    keras.backend.clear_session()
+    _forget_former_models()
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
         optimizer = GroupedOptimizer(_flat(config.optimizer), schedule)
@@ -101,6 +102,18 @@ def build_steps(
         if trains:
             optimizer.build(model.trainable_variables, _of_tables(model, occurrences, schema))
     return Steps(model, tasks, optimizer, strategy)
+
+
+def _forget_former_models():
+    """Lets go of all that this process has built before, such as the model of a sweep's former job.
+
+    TensorFlow keeps the gradient of each tf.custom_gradient that a graph uses for good, and with it the graph and all
+    variables that it reads: 12 bytes a weight with Adam's slots.
+    """
+    registered = ops.gradient_registry._registry
+    for name in [name for name in registered if name.startswith("CustomGradient-")]:
+        del registered[name]
+    keras.backend.clear_session()
 
 
 def _of_tables(model: keras.Model, occurrences: np.ndarray | None, schema: Schema) -> dict[str, np.ndarray]:
