@@ -328,15 +328,21 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class StrategyConfig:
-    name: Literal["auto", "one", "mirrored"]
+    name: Literal["auto", "one", "mirrored", "parameter_server"]
     devices: list[str] | None = None  # of mirrored alone, as in [gpu:0, gpu:1]; null: all GPUs
     cpu_replicas: Count | None = None  # of mirrored alone: replicas on one CPU, for tests
+    wait_s: Positive | None = None  # seconds, of parameter_server alone
 
     def __post_init__(self):
         if self.name != "mirrored" and (self.devices or self.cpu_replicas):
             raise InputError(f"strategy.devices and strategy.cpu_replicas need strategy=mirrored, not {self.name}.")
         if self.devices is not None and self.cpu_replicas is not None:
             raise InputError("strategy.cpu_replicas makes devices of its own; set it or strategy.devices to null.")
+        if (self.name == "parameter_server") != (self.wait_s is not None):
+            raise InputError(
+                "strategy.wait_s is that of strategy=parameter_server, which needs it; received "
+                f"strategy.name={self.name} and strategy.wait_s={self.wait_s}."
+            )
 
 
 @dataclass(frozen=True)

@@ -1,15 +1,18 @@
 """rectrain [train]: prepared data, a model, the loop, a report."""
 
 import contextlib
+import importlib.metadata
 import json
 import time
+from collections.abc import Iterator
 from datetime import UTC, datetime
 
+from rectrain.cluster import Cluster, from_environment
 from rectrain.commands.prepare import prepare_and_say
 from rectrain.config import ExpectConfig, TrainConfig
 from rectrain.console import import_tensorflow, open_log, say, speaks_unicode, terminal_width, wants_color
 from rectrain.data.manifest import Prepared
-from rectrain.errors import GateError, StoppedError
+from rectrain.errors import GateError, StoppedError, first_line
 from rectrain.run_dir import RunDir, write_whole
 from rectrain.same_config import check_same
 from rectrain.schema import Schema
@@ -31,6 +34,10 @@ def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
         StoppedError: SIGTERM or SIGINT came; a run that had begun reports `status: stopped` first.
     """
     config = train_config(raw)
+    if config.strategy.name == "parameter_server":
+        cluster = from_environment("parameter_server")
+        if not cluster.is_chief:
+            return _help(config, raw, cluster)
     run_dir.check_may_begin("trainer", resume=config.resume)
     report = _report_of_done(raw, run_dir) if config.resume else None
     if report is None:
@@ -72,14 +79,57 @@ def _run(config: TrainConfig, raw: dict, run_dir: RunDir, config_yaml: str, comm
 
     fixed = _fixed(raw, **{"prepared data": prepared.folder.name})  # it names all that the files and the schema are
     tracker = _Tracker(run_dir)
-    trainer = build_trainer(config, prepared, run_dir, fixed=fixed, signals=signals, on_evaluation=tracker)
-    trainer.begin(started, prepare_seconds, resume=config.resume)
-    run_dir.begin(config_yaml, prepared.schema.to_json(), prepared.folder)
-    open_log(run_dir.log)
-    say(_header(config, prepared, trainer, run_dir))
-    if config.resume:
-        tracker.go_on(trainer.done.evaluations)
-    return _train_and_report(config, raw, command, prepared, trainer, run_dir)
+    with _workers(config, raw, prepared) as (strategy, begin_work):
+        trainer = build_trainer(
+            config, prepared, run_dir, fixed=fixed, signals=signals, on_evaluation=tracker, strategy=strategy
+        )
+        trainer.begin(started, prepare_seconds, resume=config.resume)
+        trainer.workers = begin_work(trainer.steps)
+        run_dir.begin(config_yaml, prepared.schema.to_json(), prepared.folder)
+        open_log(run_dir.log)
+        say(_header(config, prepared, trainer, run_dir))
+        if config.resume:
+            tracker.go_on(trainer.done.evaluations)
+        return _train_and_report(config, raw, command, prepared, trainer, run_dir)
+
+
+@contextlib.contextmanager
+def _workers(config: TrainConfig, raw: dict, prepared: Prepared) -> Iterator[tuple]:
+    """The strategy of a parameter-server cluster, and what puts its workers to work; (None, ...) without one.
+
+    At the end the other processes hear of it, whatever it was.
+    """
+    if config.strategy.name != "parameter_server":
+        yield None, lambda steps: None
+        return
+    from rectrain.training.parameter_server import Workers, connect, end
+
+    cluster, wait_s = from_environment("parameter_server"), float(config.strategy.wait_s or 0)
+    strategy = connect(cluster, _hello(raw, prepared), wait_s)
+    with contextlib.ExitStack() as stack:
+        try:
+            yield strategy, lambda steps: stack.enter_context(Workers(cluster, steps, prepared, config.trainer, wait_s))
+        except BaseException as error:
+            end(cluster, f"{cluster.chief} ended: {first_line(error)}")
+            raise
+        end(cluster)
+
+
+def _help(config: TrainConfig, raw: dict, cluster: Cluster):
+    """What a worker or a parameter server does."""
+    prepared = prepare_and_say(config.data) if cluster.me.job == "worker" else None
+    import_tensorflow()
+    from rectrain.training.member import Batches, serve_until_the_end
+
+    if prepared is not None:
+        Batches(prepared, config).serve()
+    serve_until_the_end(cluster, _hello(raw, prepared), float(config.strategy.wait_s or 0))
+
+
+def _hello(raw: dict, prepared: Prepared | None) -> dict:
+    """What all processes of a cluster must have in common; a server reads no data."""
+    versions = {name: importlib.metadata.version(name) for name in ("rectrain", "keras")}
+    return {**_fixed(raw), **versions, "prepared data": None if prepared is None else prepared.folder.name}
 
 
 def _train_and_report(config, raw, command, prepared, trainer, run_dir) -> dict:

@@ -104,11 +104,7 @@ def batches(
 
         return tf.data.Dataset.range(num_batches).map(batch)
 
-    rows = {
-        name: tf.TensorSpec((None, *column.shape[1:]), column.dtype)
-        for name, column in _empty_rows(schema, groups).items()
-    }
-    dataset = tf.data.Dataset.from_generator(windows, output_signature=rows)
+    dataset = tf.data.Dataset.from_generator(windows, output_signature=_row_specs(schema, groups))
     dataset = dataset.prefetch(1).flat_map(cut)
     if views is not None:
         dataset = dataset.map(lambda batch: _with_histories(batch, views), num_parallel_calls=_HISTORY_THREADS)
@@ -119,20 +115,38 @@ def _with_histories(batch: dict, views: "HistoryViews") -> dict:
     """The batch with the steps of its rows' histories, (B, T) each; T differs from batch to batch."""
     import tensorflow as tf
 
-    names = list(batch)
-    kinds: dict[str, tf.DType] = {}
-    for history in views.histories:
-        kinds |= {f"{history.name}_{step.name}": tf.int32 for step in history.steps}
-        kinds[f"{history.name}_valid"] = tf.bool
+    names, kinds = list(batch), _history_specs(views)
 
     def read(*columns):
         found = views.read(dict(zip(names, columns, strict=True)))
         return [found[name] for name in kinds]
 
-    found = tf.numpy_function(read, [batch[name] for name in names], list(kinds.values()))
-    for tensor in found:
-        tensor.set_shape((None, None))
+    found = tf.numpy_function(read, [batch[name] for name in names], [spec.dtype for spec in kinds.values()])
+    for tensor, spec in zip(found, kinds.values(), strict=True):
+        tensor.set_shape(spec.shape)
     return {**batch, **dict(zip(kinds, found, strict=True))}
+
+
+def batch_specs(schema: Schema, shards: list[Path], views: "HistoryViews | None") -> dict:
+    """{name: tf.TensorSpec} of what `batches` makes."""
+    return _row_specs(schema, row_groups(shards)) | ({} if views is None else _history_specs(views))
+
+
+def _row_specs(schema: Schema, groups: list[RowGroup]) -> dict:
+    import tensorflow as tf
+
+    rows = _empty_rows(schema, groups)
+    return {name: tf.TensorSpec((None, *column.shape[1:]), column.dtype) for name, column in rows.items()}
+
+
+def _history_specs(views: "HistoryViews") -> dict:
+    import tensorflow as tf
+
+    specs = {}
+    for history in views.histories:
+        specs |= {f"{history.name}_{step.name}": tf.TensorSpec((None, None), tf.int32) for step in history.steps}
+        specs[f"{history.name}_valid"] = tf.TensorSpec((None, None), tf.bool)
+    return specs
 
 
 def _epochs(schema: Schema, groups: list[RowGroup], batch_size: int, shuffle: Shuffle | None) -> Iterator[Rows]:
@@ -141,22 +155,55 @@ def _epochs(schema: Schema, groups: list[RowGroup], batch_size: int, shuffle: Sh
         yield from _windows(schema, groups, batch_size, 1, None)
         return
     for epoch in range(shuffle.epoch, shuffle.epoch + shuffle.num_epochs):
-        rng = np.random.default_rng([shuffle.seed, epoch])
-        order = [groups[i] for i in rng.permutation(len(groups))]
+        order, rng = shuffled_epoch(groups, shuffle.seed, epoch)
         yield from _windows(schema, order, batch_size, shuffle.window, rng)
 
 
 def _windows(schema: Schema, groups: list[RowGroup], batch_size: int, size: int, rng) -> Iterator[Rows]:
     """Row groups joined until they hold `size` rows. Rows beyond the last whole batch go on into the next window."""
     rest: list[Rows] = []
+    for window in plan_windows(groups, batch_size, size, rng):
+        rows = join_window(schema, window, rest)
+        if window.num_whole:
+            yield _part(rows, 0, window.num_whole)
+        rest = [copied(rows, window.num_whole, window.num_rows)]
+
+
+@dataclass(frozen=True)
+class Window:
+    """Row groups whose rows are joined and shuffled together, behind the rows that the window before has left over."""
+
+    groups: list[RowGroup]
+    num_rows: int  # with those left over
+    num_whole: int  # rows of whole batches, at the end of an epoch all; those at places from there on are left over
+    places: np.ndarray | None  # int (num_rows,), of the joined rows; None: as they are
+
+
+def plan_windows(groups: list[RowGroup], batch_size: int, size: int, rng) -> Iterator[Window]:
+    """The windows of one epoch, without reading a row."""
+    num_left = 0
     for members in _joined_groups(groups, size):
-        pieces = chain(rest, (read_rows(schema, group) for group in members))
-        num_rows = sum(group.num_rows for group in members) + sum(len(r["labels"]) for r in rest)
-        rows = _joined(pieces, num_rows, None if rng is None else rng.permutation(num_rows))
-        whole = num_rows if members[-1] is groups[-1] else num_rows // batch_size * batch_size
-        if whole:
-            yield _part(rows, 0, whole)
-        rest = [{name: column.copy() for name, column in _part(rows, whole, num_rows).items()}]
+        num_rows = num_left + sum(group.num_rows for group in members)
+        num_whole = num_rows if members[-1] is groups[-1] else num_rows // batch_size * batch_size
+        yield Window(members, num_rows, num_whole, None if rng is None else rng.permutation(num_rows))
+        num_left = num_rows - num_whole
+
+
+def join_window(schema: Schema, window: Window, left_over: list[Rows]) -> Rows:
+    """All rows of a window in their places."""
+    pieces = chain(left_over, (read_rows(schema, group) for group in window.groups))
+    return _joined(pieces, window.num_rows, window.places)
+
+
+def copied(rows: Rows, start: int, stop: int) -> Rows:
+    """A part of rows that does not keep the others in memory."""
+    return {name: column.copy() for name, column in _part(rows, start, stop).items()}
+
+
+def shuffled_epoch(groups: list[RowGroup], seed: int, epoch: int) -> tuple[list[RowGroup], np.random.Generator]:
+    """The row groups in the order of an epoch, and what its windows are shuffled by."""
+    rng = np.random.default_rng([seed, epoch])
+    return [groups[i] for i in rng.permutation(len(groups))], rng
 
 
 def _joined_groups(groups: list[RowGroup], size: int) -> Iterator[list[RowGroup]]:

@@ -33,17 +33,27 @@ class Scored:
 
 def score_rows(score: Callable[[dict], dict], batches: Iterable[dict], progress: Progress) -> Scored:
     """Runs `score` (batch -> {task: probabilities}) over all batches."""
+
+    def scored(batch):
+        scores = {task: np.asarray(values) for task, values in score(batch).items()}
+        return np.asarray(batch["labels"]), scores, np.asarray(batch["group"]) if "group" in batch else None
+
+    return join_scored(map(scored, batches), progress)
+
+
+def join_scored(pieces: Iterable[tuple[np.ndarray, dict, np.ndarray | None]], progress: Progress) -> Scored:
+    """(labels, {task: probabilities}, groups or None) of some rows after the others."""
     labels: list[np.ndarray] = []
     groups: list[np.ndarray] = []
     probabilities: dict[str, list[np.ndarray]] = {}
-    for batch in batches:
-        for task, values in score(batch).items():
-            probabilities.setdefault(task, []).append(np.asarray(values))
-        labels.append(np.asarray(batch["labels"]))
-        if "group" in batch:
-            groups.append(np.asarray(batch["group"]))
-        progress.advance(len(labels[-1]))
-        progress.add_rows(len(labels[-1]))
+    for of_rows, scores, group in pieces:
+        labels.append(of_rows)
+        for task, values in scores.items():
+            probabilities.setdefault(task, []).append(values)
+        if group is not None:
+            groups.append(group)
+        progress.advance(len(of_rows))
+        progress.add_rows(len(of_rows))
     joined = {task: np.concatenate(parts) for task, parts in probabilities.items()}
     return Scored(np.concatenate(labels), joined, _told_apart(np.concatenate(groups)) if groups else None)
 

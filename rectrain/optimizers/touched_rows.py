@@ -9,6 +9,7 @@ import tensorflow as tf
 from rectrain.config import Range
 from rectrain.errors import InputError
 from rectrain.optimizers.gradients import gather_rows, merge_duplicates
+from rectrain.optimizers.parts import sharded
 
 POSITIVE = Range(0, open_low=True)
 NOT_NEGATIVE = Range(0)
@@ -43,12 +44,13 @@ class TouchedRowsOptimizer(keras.optimizers.Optimizer):
         self._slots = tuple([self._add_slot(name, weight) for weight in variables] for name in self._slot_names)
 
     def _add_slot(self, name: str, weight: keras.Variable) -> keras.Variable:
-        return self.add_variable(
-            shape=self.slot_shape(name, weight),
-            initializer=lambda shape, dtype: self.initial_slot(name, weight, shape, dtype),
-            dtype=weight.dtype,
-            name=f"{weight.path.replace('/', '_')}_{name}",
-        )
+        with self._distribution_strategy.extended.colocate_vars_with(tf_variable(weight)):
+            return self.add_variable(
+                shape=self.slot_shape(name, weight),
+                initializer=lambda shape, dtype: self.initial_slot(name, weight, shape, dtype),
+                dtype=weight.dtype,
+                name=f"{weight.path.replace('/', '_')}_{name}",
+            )
 
     def slot_shape(self, name: str, weight: keras.Variable):
         return weight.shape
@@ -93,11 +95,12 @@ class TouchedRowsOptimizer(keras.optimizers.Optimizer):
 
     def named_state(self) -> dict[str, tf.Variable]:
         """{"iteration" or "<weight>/<slot>": variable}, names that depend on nothing else the process has built."""
-        state = {"iteration": tf_variable(self._iterations)}
+        found: dict[str, list[tf.Variable]] = {}
         for name, slot in zip(self._slot_names, self._slots, strict=True):
             for weight, variable in zip(self._trainable_variables, slot, strict=True):
-                state[f"{weight.path}/{name}"] = tf_variable(variable)
-        return state
+                found.setdefault(f"{weight.path}/{name}", []).append(tf_variable(variable))
+        state = {path: sharded(parts, path) for path, parts in found.items()}
+        return {"iteration": tf_variable(self._iterations), **state}
 
     def _all_reduce_sum_gradients(self, grads_and_vars):
         """Keras' hook between `apply` and `update_step`, in replica context.

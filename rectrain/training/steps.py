@@ -4,6 +4,7 @@ import keras
 import tensorflow as tf
 
 from rectrain.optimizers.groups import GroupedOptimizer
+from rectrain.optimizers.parts import in_parts
 from rectrain.tasks import Task
 from rectrain.training.losses import loss_sum
 from rectrain.training.precision import float32_layers
@@ -21,7 +22,11 @@ class Steps:
         self.optimizer = optimizer
         self.strategy = strategy
         self._inputs = list(model.input)
-        self._weights = model.trainable_variables
+        self._weights = in_parts(model.trainable_variables)
+        self.rows_trained: tf.Variable | None = None
+        if isinstance(strategy, tf.distribute.experimental.ParameterServerStrategy):
+            with strategy.scope():  # no part of what is learned: what a lost worker had done of a unit is counted too
+                self.rows_trained = tf.Variable(0, trainable=False, dtype=tf.int64, name="rows_trained")
         specs = {name: tf.TensorSpec(x.shape, x.dtype) for name, x in model.input.items()}
         # The signature makes one trace serve batches of all sizes.
         self._score = tf.function(self.predictions, input_signature=[specs], autograph=False)
@@ -68,6 +73,8 @@ class Steps:
             logits = self.model({name: batch[name] for name in self._inputs}, training=True)
             loss = loss_sum(self.tasks, logits, batch["labels"], batch["weight"]) / global_rows
         self.optimizer.apply(tape.gradient(loss, [w.value for w in self._weights]), self._weights)
+        if self.rows_trained is not None:
+            self.rows_trained.assign_add(tf.shape(batch["labels"], tf.int64)[0])
         return loss
 
     def score(self, batch) -> dict:

@@ -6,9 +6,10 @@ The compiled inner steps are in steps.py.
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -19,13 +20,16 @@ from rectrain.console import say
 from rectrain.data.batches import Shuffle, batches
 from rectrain.data.manifest import Prepared
 from rectrain.errors import InputError
-from rectrain.evaluation.evaluate import Scored, score_rows, split_metrics
+from rectrain.evaluation.evaluate import Scored, join_scored, score_rows, split_metrics
 from rectrain.progress import Progress
 from rectrain.signals import Signals
 from rectrain.training.checkpoint import Checkpoints
 from rectrain.training.gates import gate_figures
 from rectrain.training.monitor import Monitor
 from rectrain.training.steps import Steps
+
+if TYPE_CHECKING:
+    from rectrain.training.parameter_server import Workers
 
 _GATE_BATCHES = 8
 
@@ -43,6 +47,7 @@ class Progression:
     eval_rows: int = 0
     eval_seconds: float = 0.0
     attempts: list[dict] = field(default_factory=list)  # of each process: {started, prepare_seconds, seconds}
+    rows_repeated: int = 0  # trained on again, after a worker of a cluster was lost
 
     def note_time(self):
         """Takes note of how long this process has been at it."""
@@ -57,6 +62,7 @@ class Trainer:
         monitor: None where there is no validation split; then the last weights are the result.
         fixed: what decides the numbers of the run; a checkpoint of other values is refused.
         on_evaluation: hears of each evaluation as one dict of the history.
+        workers: of a parameter-server cluster, which train and score; None: this process does.
     """
 
     def __init__(
@@ -71,7 +77,9 @@ class Trainer:
         fixed: dict,
         signals: Signals,
         on_evaluation: Callable[[dict], None],
+        workers: "Workers | None" = None,
     ):
+        self.workers = workers
         self.config, self.prepared, self.steps = config, prepared, steps
         self.checkpoints, self.monitor, self.seed, self.on_evaluation = checkpoints, monitor, seed, on_evaluation
         self.fixed, self.signals = fixed, signals
@@ -114,7 +122,7 @@ class Trainer:
         return self.done
 
     def _train(self):
-        iterator = self._batches_to_come()
+        iterator = None if self.workers else self._batches_to_come()
         before = self.rows_before(self.done.step)
         with Progress("train", self.rows_before(self.total_steps), say, done=before) as progress:
             while not self.done.stopped_because:
@@ -147,16 +155,31 @@ class Trainer:
         return self.steps.distribute(dataset)
 
     def _call(self, iterator, progress: Progress):
-        """One compiled call. A signal waits for its end, and until what it has learned is saved."""
-        num_steps = min(self.config.steps_per_call, self._next_stop() - self.done.step)
+        """One compiled call, or several of workers. A signal waits for its end, and until what it learned is saved."""
         with self.signals.held():
             started = time.perf_counter()
-            losses = self.steps.train(iterator, tf.constant(num_steps)).numpy()
-            self.done.train_seconds += time.perf_counter() - started
-            self._refuse_non_finite(losses)
-            self._advance(losses, progress)
-            if self.signals.any() or self._save_is_due():
+            for losses in self._losses(iterator):
+                self.done.train_seconds += time.perf_counter() - started
+                self._refuse_non_finite(losses)
+                self._advance(losses, progress)
+                started = time.perf_counter()
+            if self._is_to_save():
                 self._save()
+
+    def _losses(self, iterator) -> Iterator[np.ndarray]:
+        """Those of one compiled call after the other, up to where something else is due."""
+        first, stop = self.done.step, self._next_stop()
+        if self.workers is None:
+            num_steps = min(self.config.steps_per_call, stop - first)
+            yield self.steps.train(iterator, tf.constant(num_steps)).numpy()
+            return
+        known = self.workers.rows_trained
+        yield from self.workers.train(first, stop, self._is_to_save)
+        num_rows = self.rows_before(self.done.step) - self.rows_before(first)
+        self.done.rows_repeated += self.workers.rows_trained - known - num_rows
+
+    def _is_to_save(self) -> bool:
+        return self.signals.any() or self._save_is_due()
 
     def _advance(self, losses: np.ndarray, progress: Progress):
         num_rows = self.rows_before(self.done.step + len(losses)) - self.rows_before(self.done.step)
@@ -180,7 +203,10 @@ class Trainer:
         """Every row of a split, scored with the present weights."""
         started = time.perf_counter()
         with Progress(f"evaluate {split}", self.prepared.rows(split), say) as progress:
-            scored = score_rows(self.steps.score, self._batches_of(split), progress)
+            if self.workers is None:
+                scored = score_rows(self.steps.score, self._batches_of(split), progress)
+            else:
+                scored = join_scored(self.workers.score(split), progress)
         self.done.eval_rows += len(scored.labels)
         self.done.eval_seconds += time.perf_counter() - started
         return scored
@@ -263,12 +289,17 @@ def split_batches(
     prepared: Prepared, split: str, batch_size: int, model: keras.Model, shuffle: Shuffle | None = None, skip: int = 0
 ):
     """A tf.data.Dataset of batches with all that a model reads, as `batches` makes them."""
-    views = None
-    if prepared.schema.histories:
-        from rectrain.data.history_views import HistoryViews  # loads numba
-
-        views = HistoryViews.of(prepared.schema, prepared.folder, model.input)
+    views = history_views(prepared, model.input)
     return batches(prepared.schema, prepared.shards(split), batch_size, shuffle, skip, views=views)
+
+
+def history_views(prepared: Prepared, wanted: Collection[str]):
+    """The histories of prepared data that a model with these inputs reads; None: none."""
+    if not prepared.schema.histories:
+        return None
+    from rectrain.data.history_views import HistoryViews  # loads numba
+
+    return HistoryViews.of(prepared.schema, prepared.folder, wanted)
 
 
 def total_steps(config: TrainerConfig, train_rows: int) -> int:

@@ -1,0 +1,53 @@
+"""Tables in parts, each with its optimizer's slots on a parameter server of its own.
+
+Only under ParameterServerStrategy a table has several parts; elsewhere it is one variable.
+"""
+
+import keras
+import tensorflow as tf
+from tensorflow.python.distribute.sharded_variable import ShardedVariable  # not public, but what the strategy makes
+
+
+class Held(keras.Variable):
+    """The Keras variable around a tf.Variable, or around the parts of one, that is there already.
+
+    Args:
+        path: of the weight; null: the name within the scope of the layer that is being built.
+    """
+
+    def __init__(self, value, name: str, path: str | None = None):
+        super().__init__(lambda: value, shape=tuple(value.shape), dtype=value.dtype.name, name=name)
+        if path is not None:
+            self._path = path
+
+    def _initialize_with_initializer(self, initializer):
+        self._value = initializer()
+
+
+def num_servers() -> int:
+    """Over how many servers a table made now is spread; 0: there are none, or it is made whole."""
+    strategy = tf.distribute.get_strategy()
+    if not isinstance(strategy, tf.distribute.experimental.ParameterServerStrategy):
+        return 0
+    return strategy.extended._num_ps
+
+
+def sharded(parts: list[tf.Variable], name: str):
+    """One table of `parts`, in the order of their rows; a checkpoint holds it as one tensor."""
+    return parts[0] if len(parts) == 1 else ShardedVariable(parts, name=name)
+
+
+def parts_of(value) -> list[tf.Variable]:
+    """The parts of a table, or the variable alone that has none."""
+    return value.variables if isinstance(value, ShardedVariable) else [value]
+
+
+def in_parts(weights: list[keras.Variable]) -> list[keras.Variable]:
+    """The weights, a table in parts as these, each with the table's path."""
+    return [part for weight in weights for part in _held_parts(weight)]
+
+
+def _held_parts(weight: keras.Variable) -> list[keras.Variable]:
+    if not isinstance(weight._value, ShardedVariable):
+        return [weight]
+    return [Held(part, weight.name, weight.path) for part in parts_of(weight._value)]

@@ -1,0 +1,69 @@
+"""Whether the processes of a cluster are there, by the ports at which TensorFlow listens."""
+
+import socket
+import threading
+import time
+from typing import Self
+
+from rectrain.cluster import Member
+from rectrain.errors import InputError
+
+_EVERY_S = 1.0
+_ANSWER_S = 5.0
+_GONE_AFTER_S = 3.0  # what does not answer for so long is gone
+
+
+def is_up(member: Member) -> bool:
+    try:
+        with socket.create_connection(member.endpoint, timeout=_ANSWER_S):
+            return True
+    except OSError:
+        return False
+
+
+def wait_for(members: list[Member], wait_s: float):
+    """Returns when all of them listen.
+
+    Raises:
+        InputError: names those that do not after `wait_s` seconds.
+    """
+    until, missing = time.monotonic() + wait_s, members
+    while missing := [member for member in missing if not is_up(member)]:
+        if time.monotonic() > until:
+            raise InputError(
+                f"{', '.join(map(str, missing))} did not come within strategy.wait_s={wait_s:g} seconds. Start all "
+                "processes, and see that their addresses in TF_CONFIG are right."
+            )
+        time.sleep(_EVERY_S / 4)
+
+
+class Watch:
+    """Looks after `members` in a thread of its own."""
+
+    def __init__(self, members: list[Member]):
+        self._last_seen = dict.fromkeys(members, time.monotonic())
+        self._over = threading.Event()
+
+    @property
+    def gone(self) -> list[Member]:
+        """Those that do not answer."""
+        now = time.monotonic()
+        return [member for member, seen in self._last_seen.items() if now - seen > _GONE_AFTER_S]
+
+    def __enter__(self) -> Self:
+        for member in self._last_seen:  # one that answers slowly does not keep the others waiting
+            threading.Thread(target=self._look, args=(member,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+
+    def _look(self, member: Member):
+        while not self._over.wait(_EVERY_S):
+            if is_up(member):
+                self._last_seen[member] = time.monotonic()
+
+
+def gone(member: Member) -> str:
+    """The beginning of a message."""
+    return f"{member} is gone: its process or its machine ended, or the network between."
