@@ -13,8 +13,9 @@ import tempfile
 import traceback
 from pathlib import Path
 
-COMMANDS = ("train", "prepare", "online", "predict", "evaluate", "export", "compare", "bench")
+COMMANDS = ("train", "prepare", "online", "predict", "evaluate", "export", "compare", "bench", "cluster")
 _RUNS = ("train", "online")  # commands that write a run directory
+_behind_dashes: list[str] = []  # the run of a cluster, as it was typed
 _PLAIN = re.compile(r"[\w./-]+")  # what Hydra takes without quotes
 
 
@@ -40,6 +41,7 @@ def _main(argv: list[str]) -> int:
     open_terminal()
     try:
         command, overrides = _split(argv)
+        overrides, _behind_dashes[:] = _cut(command, overrides)
         install()
         check_words(_in_one_piece(overrides))
         return _run(command, overrides, shlex.join(["rectrain", *argv]))
@@ -73,6 +75,20 @@ def _split(argv: list[str]) -> tuple[str, list[str]]:
     if argv[0] not in COMMANDS:
         raise InputError(f"{argv[0]!r}: expected a command or key=value.{did_you_mean(argv[0], COMMANDS)}")
     return argv[0], argv[1:]
+
+
+def _cut(command: str, words: list[str]) -> tuple[list[str], list[str]]:
+    """What stands before and behind --, the run that a cluster is started for."""
+    from rectrain.errors import InputError
+
+    if "--" not in words:
+        return words, []
+    if command != "cluster":
+        raise InputError(
+            "--: only rectrain cluster takes a run behind it, as in rectrain cluster workers=2 -- model=dcn."
+        )
+    place = words.index("--")
+    return words[:place], words[place + 1 :]
 
 
 def _run(command: str, overrides: list[str], typed: str) -> int:
@@ -228,6 +244,10 @@ def _run_command(command: str, raw, run_dir, config_yaml: str, typed: str):
         from rectrain.commands import compare
 
         compare.run(raw)
+    elif command == "cluster":
+        from rectrain.commands import cluster
+
+        cluster.run(raw, _behind_dashes)
     elif command == "bench":
         from rectrain.commands import bench
 

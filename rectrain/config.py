@@ -309,6 +309,7 @@ class TrainerConfig:
     precision: Literal["float32", "bfloat16"]
     steps_per_call: Count  # inner steps of one tf.function call
     shuffle_rows: Count  # window that is shuffled in memory, rows
+    readers: Count | None  # each shuffles a part of the files and gives each batch a share; null: one a worker
     keep_checkpoints: Count
     save_every_s: NotNegative  # seconds between checkpoints, beside those of evaluations
     report_splits: list[Literal["train", "valid", "test"]]
@@ -328,20 +329,26 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class StrategyConfig:
-    name: Literal["auto", "one", "mirrored", "parameter_server"]
+    name: Literal["auto", "one", "mirrored", "multi_worker", "parameter_server"]
     devices: list[str] | None = None  # of mirrored alone, as in [gpu:0, gpu:1]; null: all GPUs
     cpu_replicas: Count | None = None  # of mirrored alone: replicas on one CPU, for tests
-    wait_s: Positive | None = None  # seconds, of parameter_server alone
+    communication: Literal["auto", "ring", "nccl"] | None = None  # of multi_worker alone
+    wait_s: Positive | None = None  # seconds, of multi_worker and parameter_server
 
     def __post_init__(self):
         if self.name != "mirrored" and (self.devices or self.cpu_replicas):
             raise InputError(f"strategy.devices and strategy.cpu_replicas need strategy=mirrored, not {self.name}.")
         if self.devices is not None and self.cpu_replicas is not None:
             raise InputError("strategy.cpu_replicas makes devices of its own; set it or strategy.devices to null.")
-        if (self.name == "parameter_server") != (self.wait_s is not None):
+        if (self.name == "multi_worker") != (self.communication is not None):
             raise InputError(
-                "strategy.wait_s is that of strategy=parameter_server, which needs it; received "
-                f"strategy.name={self.name} and strategy.wait_s={self.wait_s}."
+                "strategy.communication is that of strategy=multi_worker, which needs it; received "
+                f"strategy.name={self.name}."
+            )
+        if (self.name in ("multi_worker", "parameter_server")) != (self.wait_s is not None):
+            raise InputError(
+                "strategy.wait_s is that of strategy=multi_worker and parameter_server, which need it; received "
+                f"strategy.name={self.name}."
             )
 
 
@@ -494,6 +501,13 @@ class CompareConfig:
     split: Literal["train", "valid", "test"]
     baseline: str | None
     fail_if_worse: bool
+
+
+@dataclass(frozen=True)
+class ClusterConfig:
+    workers: Count
+    servers: NotNegativeCount
+    grace_s: Positive  # seconds
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,13 @@ def open_terminal():
     _logger.addHandler(_Terminal())
 
 
+def be_quiet():
+    """Nothing is said on the terminal from now on, where another process says the same; complaints are."""
+    for handler in list(_logger.handlers):
+        if isinstance(handler, _Terminal):
+            _logger.removeHandler(handler)
+
+
 class _Log(logging.FileHandler):
     """Loses lines that a full disk does not take: what a run cannot do without is written elsewhere, and complains."""
 

@@ -4,6 +4,7 @@ import dataclasses
 
 from rectrain.config import (
     BenchConfig,
+    ClusterConfig,
     CompareConfig,
     DataConfig,
     EvaluateConfig,
@@ -123,6 +124,11 @@ def compare_config(raw: dict) -> CompareConfig:
             "runs=null: expected folders of runs or sweeps, as in rectrain compare runs=[outputs/DATE/TIME_sweep]."
         )
     return parse(CompareConfig, raw, "")
+
+
+def cluster_config(raw: dict) -> ClusterConfig:
+    """The same for `rectrain cluster`."""
+    return parse(ClusterConfig, raw, "")
 
 
 def _check_reader(data: DataConfig):

@@ -23,6 +23,10 @@ class Signals:
     def any(self) -> bool:
         return self.came is not None
 
+    def note(self):
+        """One came, here or to another process of the run; what is held ends as if it had come here."""
+        self.came = self.came or signal.SIGTERM
+
     @contextlib.contextmanager
     def held(self):
         """

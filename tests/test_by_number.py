@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from rectrain.data.batches import Shuffle, batches
+from rectrain.data.batches import Readers, Shuffle, batches
 from rectrain.data.by_number import FileBatches, ShuffledBatches
 from tests.samples import schema as toy_schema
 from tests.test_batches import collect, write_shards
@@ -27,12 +27,15 @@ def assert_same(received, expected, name):
 
 @pytest.mark.parametrize("order", ORDERS)
 @pytest.mark.parametrize("window", [1, 9, 20, 1000])
-@pytest.mark.parametrize("batch_size", [4, 11, 100])
-def test_shuffled_batches_by_number_are_those_of_the_stream(tmp_path, order, window, batch_size):
+@pytest.mark.parametrize(("batch_size", "num_readers"), [(4, 1), (11, 1), (100, 1), (4, 3), (11, 2)])
+def test_shuffled_batches_by_number_are_those_of_the_stream(tmp_path, order, window, batch_size, num_readers):
     schema = toy_schema()
     shards, _ = write_shards(tmp_path, schema, SIZES, weight=True)
-    stream = collect(batches(schema, shards, batch_size, Shuffle(3, 0, window, EPOCHS)))
-    source = ShuffledBatches(schema, shards, batch_size, seed=3, window=window, views=None)
+    readers = Readers(num_readers, range(num_readers))
+    stream = collect(batches(schema, shards, batch_size, Shuffle(3, 0, window, EPOCHS), readers=readers))
+    source = ShuffledBatches(
+        schema, shards, batch_size, seed=3, window=window, num_readers=num_readers, views=None
+    )
     for number in ORDERS[order](len(stream)):
         assert_same(source.batch(number), stream[number], f"batch {number}")
 
@@ -55,7 +58,7 @@ def test_going_on_reads_each_row_group_once(tmp_path, monkeypatch):
     shards, _ = write_shards(tmp_path, schema, SIZES, weight=False)
     real = batches_module.read_rows
     monkeypatch.setattr(batches_module, "read_rows", lambda s, group: read.append(group) or real(s, group))
-    source = ShuffledBatches(schema, shards, 4, seed=3, window=9, views=None)
+    source = ShuffledBatches(schema, shards, 4, seed=3, window=9, num_readers=1, views=None)
     for number in range(10):
         source.batch(number)
     assert len(read) == len(set(read)) == 7

@@ -11,6 +11,7 @@ import re
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -111,13 +112,17 @@ def _any_length(name: str, shape: tuple) -> tuple:
     return (None, None) if name.startswith(("history", "long", "hits")) else (None, *shape[1:])
 
 
-def learned(case: str, num_replicas: int) -> dict[str, np.ndarray]:
-    """All state after the steps, the losses, and what the model then says."""
+def learned(case: str, num_replicas: int, here: Callable = lambda data: data) -> dict[str, np.ndarray]:
+    """All state after the steps, the losses, and what the model then says.
+
+    Args:
+        here: what this process reads of the batches.
+    """
     schema, config = schema_of(case), config_of(case, num_replicas)
     occurrences = np.linspace(1, 50, schema.num_linear_rows, dtype=np.float32)
     schedule = CONSTANT if case == "ftrl" else RATE
     steps = build_steps(config, schema, schedule, "float32", occurrences=occurrences)
-    losses = steps.train(steps.distribute(dataset(case)), tf.constant(NUM_STEPS)).numpy()
+    losses = steps.train(steps.distribute(here(dataset(case))), NUM_STEPS)
     return {"losses": losses, **state(steps), **scores(steps, samples.batch(schema, 7, seed=999))}
 
 
@@ -212,7 +217,7 @@ def check_checkpoints_fit_both(folder: str):
     for saves, restores in ((2, 1), (1, 2)):
         made = [build_steps(config_of("dcn_v2", n), schema_of("dcn_v2"), RATE, "float32") for n in (saves, restores)]
         variables = [variables_by_name(steps.model, steps.optimizer) for steps in made]
-        made[0].train(made[0].distribute(dataset("dcn_v2")), tf.constant(9))
+        made[0].train(made[0].distribute(dataset("dcn_v2")), 9)
         made[0].optimizer.scale(0.5)
         first, second = (Checkpoints(Path(folder, str(saves)), of, keep=1) for of in variables)
         first.save(9, {}, best=None)

@@ -3,25 +3,28 @@
 import contextlib
 import importlib.metadata
 import json
+import tempfile
 import time
-from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
-from rectrain.cluster import Cluster, from_environment
+from rectrain import cluster
+from rectrain.commands import parameter_server
 from rectrain.commands.prepare import prepare_and_say
 from rectrain.config import ExpectConfig, TrainConfig
-from rectrain.console import import_tensorflow, open_log, say, speaks_unicode, terminal_width, wants_color
+from rectrain.console import be_quiet, import_tensorflow, open_log, say, speaks_unicode, terminal_width, wants_color
 from rectrain.data.manifest import Prepared
-from rectrain.errors import GateError, StoppedError, first_line
+from rectrain.errors import GateError, InputError, StoppedError
 from rectrain.run_dir import RunDir, write_whole
-from rectrain.same_config import check_same
+from rectrain.same_config import check_same, difference, word
 from rectrain.schema import Schema
 from rectrain.sections import train_config
 from rectrain.signals import Signals
 from rectrain.tasks import from_config
+from rectrain.training.team import Alone, Team
 
 # Of the config: what decides the numbers of a run, so that it can only go on with them as they were.
-_FIXED = ("seed", "task", "model", "optimizer", "strategy", "data", "trainer")
+_FIXED = ("seed", "task", "model", "optimizer", "data", "trainer")
 _FREE = {"data": ("prepared_dir",), "trainer": ("keep_checkpoints", "save_every_s", "report_splits")}
 
 
@@ -34,17 +37,71 @@ def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
         StoppedError: SIGTERM or SIGINT came; a run that had begun reports `status: stopped` first.
     """
     config = train_config(raw)
-    if config.strategy.name == "parameter_server":
-        cluster = from_environment("parameter_server")
-        if not cluster.is_chief:
-            return _help(config, raw, cluster)
-    run_dir.check_may_begin("trainer", resume=config.resume)
-    report = _report_of_done(raw, run_dir) if config.resume else None
-    if report is None:
-        with Signals() as signals:
-            report = _run(config, raw, run_dir, config_yaml, command, signals)
+    if config.strategy.name == "parameter_server" and not _servers(config).is_chief:
+        parameter_server.serve(config, _servers(config), _hello(raw))
+        return
+    with Signals() as signals, _team(config, raw) as team:
+        if team.is_chief:
+            report = _lead(config, raw, run_dir, config_yaml, command, signals, team)
+        else:
+            _follow(config, raw, config_yaml, command, signals, team)
+            return
     if config.expect is not None:
         _check_expectation(config.expect, from_config(config.task, Schema.read(run_dir.schema)), report)
+
+
+def _team(config: TrainConfig, raw: dict) -> contextlib.AbstractContextManager[Alone]:
+    """The processes that train together, once they have met.
+
+    Raises:
+        InputError: TF_CONFIG or the cluster are not what the strategy needs.
+    """
+    if config.strategy.name == "multi_worker":
+        assert config.strategy.wait_s is not None
+        return Team(cluster.from_environment("multi_worker"), _hello(raw), config.strategy.wait_s)
+    if cluster.is_told() and config.strategy.name != "parameter_server":
+        raise InputError(
+            f"strategy={config.strategy.name} is of one process, and {cluster.VARIABLE} names several. Set "
+            f"strategy=multi_worker, or unset {cluster.VARIABLE}."
+        )
+    return contextlib.nullcontext(Alone())
+
+
+def _hello(raw: dict) -> dict:
+    """What all processes of a run must have in common."""
+    version = importlib.metadata.version("rectrain")
+    return {**_fixed(raw), "strategy": raw["strategy"], "resume": raw["resume"], "version of rectrain": version}
+
+
+def _servers(config: TrainConfig) -> cluster.Cluster:
+    return cluster.from_environment(config.strategy.name)
+
+
+def _connected(config: TrainConfig, raw: dict, prepared: Prepared) -> contextlib.AbstractContextManager:
+    """(strategy, what puts its workers to work) of parameter servers; without them neither is anything."""
+    if config.strategy.name != "parameter_server":
+        return contextlib.nullcontext((None, lambda steps: None))
+    return parameter_server.connected(config, _servers(config), prepared, _hello(raw))
+
+
+def _lead(config, raw, run_dir: RunDir, config_yaml, command, signals, team) -> dict:
+    """The run as its chief: the only process that writes."""
+    run_dir.check_may_begin("trainer", resume=config.resume)
+    report = _report_of_done(raw, run_dir) if config.resume else None
+    team.share({"folder": str(run_dir.path.resolve()), "done": report is not None})
+    return report or _run(config, raw, run_dir, run_dir.checkpoints, config_yaml, command, signals, team)
+
+
+def _follow(config, raw, config_yaml, command, signals, team):
+    """The same as another process: it reads the chief's checkpoints, and what it writes is thrown away."""
+    told = team.share(None)
+    if told["done"]:
+        return
+    say(f"{team.cluster.me} trains along; {team.cluster.chief}, the chief, says how it goes")
+    be_quiet()
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoints = RunDir(Path(told["folder"])).checkpoints
+        _run(config, raw, RunDir(Path(folder)), checkpoints, config_yaml, command, signals, team)
 
 
 def _report_of_done(raw: dict, run_dir: RunDir) -> dict | None:
@@ -68,7 +125,7 @@ def _fixed(raw: dict, **more) -> dict:
     return json.loads(json.dumps({**fixed, **more}))
 
 
-def _run(config: TrainConfig, raw: dict, run_dir: RunDir, config_yaml: str, command: str, signals: Signals) -> dict:
+def _run(config: TrainConfig, raw, run_dir: RunDir, checkpoints: Path, config_yaml, command, signals, team) -> dict:
     started, clock = datetime.now(UTC), time.perf_counter()
     prepared = prepare_and_say(config.data)
     prepare_seconds = time.perf_counter() - clock
@@ -76,15 +133,26 @@ def _run(config: TrainConfig, raw: dict, run_dir: RunDir, config_yaml: str, comm
     # TensorFlow is loaded here, after everything that can be wrong without it.
     import_tensorflow()
     from rectrain.training.build import build_trainer
+    from rectrain.training.trainer import readers_of
 
+    _check_alike(team, prepared)
     fixed = _fixed(raw, **{"prepared data": prepared.folder.name})  # it names all that the files and the schema are
+    fixed["trainer"]["readers"] = readers_of(config.trainer, team).number
     tracker = _Tracker(run_dir)
-    with _workers(config, raw, prepared) as (strategy, begin_work):
-        trainer = build_trainer(
-            config, prepared, run_dir, fixed=fixed, signals=signals, on_evaluation=tracker, strategy=strategy
-        )
-        trainer.begin(started, prepare_seconds, resume=config.resume)
-        trainer.workers = begin_work(trainer.steps)
+    with _connected(config, raw, prepared) as (strategy, workers_for):
+        with team.naming_the_lost():
+            trainer = build_trainer(
+                config,
+                prepared,
+                checkpoints,
+                team=team,
+                fixed=fixed,
+                signals=signals,
+                on_evaluation=tracker,
+                strategy=strategy,
+            )
+            trainer.begin(started, prepare_seconds, resume=config.resume)
+            trainer.workers = workers_for(trainer.steps)
         run_dir.begin(config_yaml, prepared.schema.to_json(), prepared.folder)
         open_log(run_dir.log)
         say(_header(config, prepared, trainer, run_dir))
@@ -93,43 +161,18 @@ def _run(config: TrainConfig, raw: dict, run_dir: RunDir, config_yaml: str, comm
         return _train_and_report(config, raw, command, prepared, trainer, run_dir)
 
 
-@contextlib.contextmanager
-def _workers(config: TrainConfig, raw: dict, prepared: Prepared) -> Iterator[tuple]:
-    """The strategy of a parameter-server cluster, and what puts its workers to work; (None, ...) without one.
+def _check_alike(team: Alone, prepared: Prepared):
+    """Raises InputError where this process has other data than the chief, or another TensorFlow."""
+    import tensorflow as tf
 
-    At the end the other processes hear of it, whatever it was.
-    """
-    if config.strategy.name != "parameter_server":
-        yield None, lambda steps: None
-        return
-    from rectrain.training.parameter_server import Workers, connect, end
-
-    cluster, wait_s = from_environment("parameter_server"), float(config.strategy.wait_s or 0)
-    strategy = connect(cluster, _hello(raw, prepared), wait_s)
-    with contextlib.ExitStack() as stack:
-        try:
-            yield strategy, lambda steps: stack.enter_context(Workers(cluster, steps, prepared, config.trainer, wait_s))
-        except BaseException as error:
-            end(cluster, f"{cluster.chief} ended: {first_line(error)}")
-            raise
-        end(cluster)
-
-
-def _help(config: TrainConfig, raw: dict, cluster: Cluster):
-    """What a worker or a parameter server does."""
-    prepared = prepare_and_say(config.data) if cluster.me.job == "worker" else None
-    import_tensorflow()
-    from rectrain.training.member import Batches, serve_until_the_end
-
-    if prepared is not None:
-        Batches(prepared, config).serve()
-    serve_until_the_end(cluster, _hello(raw, prepared), float(config.strategy.wait_s or 0))
-
-
-def _hello(raw: dict, prepared: Prepared | None) -> dict:
-    """What all processes of a cluster must have in common; a server reads no data."""
-    versions = {name: importlib.metadata.version(name) for name in ("rectrain", "keras")}
-    return {**_fixed(raw), **versions, "prepared data": None if prepared is None else prepared.folder.name}
+    mine = {"tensorflow": tf.__version__, "prepared data": prepared.manifest["key"]}
+    found = difference(mine, team.share(mine))
+    if found is not None:
+        key, here, there = found
+        raise InputError(
+            f"{key}: {word(here)} here, {word(there)} at the chief. All processes need one version, and raw files that "
+            "are the same to the time of their last change, as in a folder that all see."
+        )
 
 
 def _train_and_report(config, raw, command, prepared, trainer, run_dir) -> dict:
@@ -152,8 +195,9 @@ def _train_and_report(config, raw, command, prepared, trainer, run_dir) -> dict:
         for split in config.trainer.report_splits:
             if prepared.rows(split):
                 scored = trainer.score(split)
-                metrics[split] = split_metrics(scored, trainer.steps.tasks, config.seed)
-                curves[split] = split_curves(scored, trainer.steps.tasks)
+                if scored is not None:
+                    metrics[split] = split_metrics(scored, trainer.steps.tasks, config.seed)
+                    curves[split] = split_curves(scored, trainer.steps.tasks)
     except StoppedError as error:
         stopped = StoppedError(error.number, _so_far(trainer))
         report("stopped", str(stopped))
@@ -163,6 +207,8 @@ def _train_and_report(config, raw, command, prepared, trainer, run_dir) -> dict:
             report("failed", str(error))
         raise
     done = report("done")
+    if not trainer.team.is_chief:
+        return done
     say(summary(done, run_dir.path, width=terminal_width(), color=wants_color(), unicode=speaks_unicode()))
     return done
 

@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rectrain.data.batches import (
-    RowGroup,
-    Rows,
+    Lane,
+    Readers,
+    Shuffle,
     Window,
-    copied,
+    copy_rows,
     join_window,
     plan_windows,
-    read_rows,
-    row_groups,
-    shuffled_epoch,
+    shuffled_lanes,
 )
+from rectrain.data.row_groups import RowGroup, Rows, count_rows, no_rows, read_rows, row_groups, slice_rows
 from rectrain.schema import Schema
 
 if TYPE_CHECKING:
@@ -42,51 +42,66 @@ class ShuffledBatches:
         *,
         seed: int,
         window: int,
+        num_readers: int,
         views: "HistoryViews | None",
     ):
-        self.schema, self.batch_size, self.seed, self.window, self.views = schema, batch_size, seed, window, views
-        self._groups = row_groups(shards)
-        self._num_epoch = -(-sum(group.num_rows for group in self._groups) // batch_size)  # batches
+        groups = row_groups(shards)
+        self.views = views
+        self._num_epoch = -(-count_rows(groups) // batch_size)  # batches
+        readers = Readers(num_readers, range(num_readers))
+        lanes = shuffled_lanes(groups, batch_size, Shuffle(seed, 0, window), readers)
+        empty = no_rows(schema, groups)
+        self._lanes = [_LaneByNumber(schema, lane, seed, empty) for lane in lanes]
         self._lock = threading.Lock()
+
+    def batch(self, number: int) -> Rows:
+        epoch, number = divmod(number, self._num_epoch)
+        with self._lock:  # batches are asked for ahead
+            rows = _joined([lane.share(epoch, number) for lane in self._lanes])
+        return rows if self.views is None else rows | self.views.read(rows)
+
+
+class _LaneByNumber:
+    def __init__(self, schema: Schema, lane: Lane, seed: int, empty: Rows):
+        self.schema, self.lane, self.seed, self.empty = schema, lane, seed, empty
         self._epoch = -1
         self._places: Iterator[_Placed] = iter(())
         self._present: _Placed | None = None
         self._rows: Rows = {}
 
-    def batch(self, number: int) -> Rows:
-        epoch, number = divmod(number, self._num_epoch)
-        with self._lock:  # batches are asked for ahead
-            placed = self._window_with(epoch, number)
-            start = number * self.batch_size - placed.first_row
-            stop = min(start + self.batch_size, placed.window.num_whole)
-            rows = {name: column[start:stop] for name, column in self._rows.items()}
-        return rows if self.views is None else rows | self.views.read(rows)
+    def share(self, epoch: int, number: int) -> Rows:
+        """The rows that a reader gives to a batch of an epoch; the last one may have none of it."""
+        row = number * self.lane.batch_size
+        if row >= count_rows(self.lane.groups):
+            return self.empty
+        placed = self._window_with(epoch, row)
+        start = row - placed.first_row
+        return slice_rows(self._rows, start, min(start + self.lane.batch_size, placed.window.num_whole))
 
-    def _window_with(self, epoch: int, number: int) -> "_Placed":
-        row = number * self.batch_size
+    def _window_with(self, epoch: int, row: int) -> "_Placed":
         if epoch != self._epoch or self._present is None or row < self._present.first_row:
             self._begin(epoch)
-        present = self._present
+        before, present = None, self._present
         while present is None or row >= present.first_row + present.window.num_whole:
             before, present = present, next(self._places)
         if present is not self._present:
-            follows = self._present is not None and before is self._present
-            self._load(present, follows)
+            self._load(present, follows=before is not None and before is self._present)
         return present
 
     def _begin(self, epoch: int):
-        order, rng = shuffled_epoch(self._groups, self.seed, epoch)
+        order, rng = self.lane.shuffled(self.seed, epoch)
         self._epoch, self._present, self._rows = epoch, None, {}
-        self._places = _placed(order, plan_windows(order, self.batch_size, self.window, rng))
+        self._places = _placed(order, plan_windows(order, self.lane.batch_size, self.lane.window, rng))
 
-    def _load(self, placed: "_Placed", follows: bool):
-        before = self._present
+    def _load(self, placed: "_Placed", *, follows: bool):
+        left_over = []
         if follows:
-            left_over = copied(self._rows, before.window.num_whole, before.window.num_rows)
-        else:
-            left_over = _rows_at(self.schema, placed.order, placed.left_over)
+            assert self._present is not None
+            left_over = [copy_rows(self._rows, self._present.window.num_whole, self._present.window.num_rows)]
+        elif len(placed.left_over):
+            left_over = [_rows_at(self.schema, placed.order, placed.left_over)]
         self._rows = {}
-        self._rows = join_window(self.schema, placed.window, [left_over] if len(placed.left_over) else [])
+        self._rows = join_window(self.schema, placed.window, left_over)
         self._present = placed
 
 
@@ -140,7 +155,7 @@ class FileBatches:
         first, last = np.searchsorted(self._firsts, [start, stop - 1], side="right") - 1
         with self._lock:
             parts = [self._part(group, start, stop) for group in range(first, last + 1)]
-        rows = parts[0] if len(parts) == 1 else {k: np.concatenate([part[k] for part in parts]) for k in parts[0]}
+        rows = _joined(parts)
         return rows if self.views is None else rows | self.views.read(rows)
 
     def _part(self, group: int, start: int, stop: int) -> Rows:
@@ -148,3 +163,7 @@ class FileBatches:
             self._kept = group, read_rows(self.schema, self._groups[group])
         first = int(self._firsts[group])
         return {name: column[max(start - first, 0) : stop - first] for name, column in self._kept[1].items()}
+
+
+def _joined(parts: list[Rows]) -> Rows:
+    return parts[0] if len(parts) == 1 else {name: np.concatenate([p[name] for p in parts]) for name in parts[0]}

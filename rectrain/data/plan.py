@@ -18,10 +18,10 @@ from rectrain.config import (
     NumericConfig,
     SequenceConfig,
 )
-from rectrain.data.batches import Rows, padded, ragged_columns
 from rectrain.data.blocks import Block
 from rectrain.data.columns import Want, later_labels, unexpected
 from rectrain.data.features import Cross, LogSquare, MultiValued, Number, Quantile, Sequence, Text
+from rectrain.data.row_groups import Rows, padded, ragged_columns
 from rectrain.data.threads import on_each
 from rectrain.errors import InputError, did_you_mean
 

@@ -15,11 +15,11 @@ import numpy as np
 
 from rectrain import registry
 from rectrain.config import DataConfig
-from rectrain.data.batches import Rows, read_rows, row_groups
 from rectrain.data.blocks import Block
 from rectrain.data.columns import Want, check_header, kinds, special_columns
 from rectrain.data.manifest import Prepared
 from rectrain.data.readers.rows import STANDARD_INPUT
+from rectrain.data.row_groups import Rows, read_rows, row_groups
 from rectrain.data.sources import find_files
 from rectrain.data.split import SPLITS
 from rectrain.errors import InputError

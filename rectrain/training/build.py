@@ -2,6 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import keras
 import numpy as np
@@ -16,7 +17,6 @@ from rectrain.memory import keep_freed_memory
 from rectrain.optimizers.groups import GroupedOptimizer
 from rectrain.optimizers.parts import in_parts
 from rectrain.registry import load
-from rectrain.run_dir import RunDir
 from rectrain.schema import Schema
 from rectrain.signals import Signals
 from rectrain.tasks import Task, from_config, from_schema
@@ -26,6 +26,7 @@ from rectrain.training.consistency import check_consistent
 from rectrain.training.monitor import Monitor
 from rectrain.training.precision import default_policy
 from rectrain.training.steps import Steps
+from rectrain.training.team import Alone
 from rectrain.training.trainer import Trainer, total_steps
 
 CONSTANT_RATE = {"warmup_steps": 0, "decay": "constant", "decay_steps": 1, "final_fraction": 0.0}
@@ -34,8 +35,9 @@ CONSTANT_RATE = {"warmup_steps": 0, "decay": "constant", "decay_steps": 1, "fina
 def build_trainer(
     config: TrainConfig,
     prepared: Prepared,
-    run_dir: RunDir,
+    checkpoints: Path,
     *,
+    team: Alone,
     fixed: dict,
     signals: Signals,
     on_evaluation: Callable[[dict], None],
@@ -44,7 +46,8 @@ def build_trainer(
     """Everything of a run that needs TensorFlow, made in a fresh Keras state so that jobs of a sweep do not meet.
 
     Args:
-        fixed, signals, on_evaluation: as Trainer's.  strategy: as build_steps has it.
+        checkpoints: folder of them.
+        team, fixed, signals, on_evaluation: as Trainer's.  strategy: as build_steps has it.
     Raises:
         InputError: a knob of the model, the optimizer or the monitor does not fit.
     """
@@ -59,13 +62,13 @@ def build_trainer(
     )
     _check_plateau(config, steps.optimizer)
     variables = variables_by_name(steps.model, steps.optimizer)
-    checkpoints = Checkpoints(run_dir.checkpoints, variables, config.trainer.keep_checkpoints)
     return Trainer(
         config.trainer,
         prepared,
         steps,
-        checkpoints,
+        Checkpoints(checkpoints, variables, config.trainer.keep_checkpoints, writes=team.is_chief),
         monitor,
+        team=team,
         seed=config.seed,
         fixed=fixed,
         signals=signals,

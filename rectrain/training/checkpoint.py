@@ -31,11 +31,16 @@ _NAME = re.compile(rf"step-(\d+)(?:{_REPLACED})?")
 
 
 class Checkpoints:
-    """Saves under `folder`; keeps the newest `keep` and the best."""
+    """Saves under `folder`; keeps the newest `keep` and the best.
 
-    def __init__(self, folder: Path, variables: dict[str, tf.Variable], keep: int):
+    Args:
+        writes: False: another process saves what this one knows too.
+    """
+
+    def __init__(self, folder: Path, variables: dict[str, tf.Variable], keep: int, *, writes: bool = True):
         self.folder = folder
         self.keep = keep
+        self._writes = writes
         self.steps: list[int] = []  # that are kept, oldest first
         self._checkpoint = tf.train.Checkpoint(variables=variables)
 
@@ -47,6 +52,8 @@ class Checkpoints:
         Raises:
             InputError: the folder cannot be written, or the disk is full; earlier checkpoints stay as they are.
         """
+        if not self._writes:
+            return
         with self._told(step):
             self._write(step, json.dumps({**state, "step": step, "best": best}))
             self._note(step, best)

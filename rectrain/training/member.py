@@ -1,7 +1,9 @@
 """A worker or a parameter server of a cluster: it does what the chief asks for, until that is done or gone."""
 
 import json
+import math
 import threading
+import time
 
 import numpy as np
 import tensorflow as tf
@@ -13,16 +15,19 @@ from rectrain.data.by_number import FileBatches, ShuffledBatches
 from rectrain.data.manifest import Prepared
 from rectrain.data.split import SPLITS
 from rectrain.errors import InputError
+from rectrain.signals import Signals
 from rectrain.training import remote
-from rectrain.training.trainer import history_views
+from rectrain.training.team import Alone
+from rectrain.training.trainer import history_views, readers_of
 from rectrain.training.watch import Watch, gone, wait_for
 
 HELLO, END, TRAIN_BATCH, SPLIT_BATCH = "rectrain_hello", "rectrain_end", "rectrain_train_batch", "rectrain_split_batch"
 _LOOK_S = 0.5
+_GRACE_S = 30.0  # after a signal, for the chief to save and end first
 
 
-def serve_until_the_end(cluster: Cluster, hello: dict, wait_s: float):
-    """Runs TensorFlow's server of this process.
+def serve_until_the_end(cluster: Cluster, hello: dict, wait_s: float, signals: Signals):
+    """Runs TensorFlow's server of this process, until the chief ends, or for a while after a signal.
 
     Args:
         hello: {name: value in JSON's types} that all processes must have in common; the chief compares.
@@ -36,13 +41,15 @@ def serve_until_the_end(cluster: Cluster, hello: dict, wait_s: float):
     server = tf.distribute.Server(cluster_spec(cluster), cluster.me.job, cluster.me.index, protocol="grpc", start=True)
     say(f"{cluster.me} is ready")
     wait_for([cluster.chief], wait_s)
+    until = math.inf
     with Watch([cluster.chief]) as watch:
-        while not end.said.wait(_LOOK_S):
+        while not end.said.wait(_LOOK_S) and time.monotonic() < until:
+            if signals.any() and until == math.inf:
+                until = time.monotonic() + _GRACE_S
             if watch.gone:
                 raise InputError(f"{gone(cluster.chief)} {cluster.me} ends too; what the chief had saved stays.")
     if end.why:
         raise InputError(end.why)
-    del server
 
 
 class _End:
@@ -97,6 +104,7 @@ class Batches:
             trainer.batch_size,
             seed=self.config.seed,
             window=trainer.shuffle_rows,
+            num_readers=readers_of(trainer, Alone()).number,
             views=views,
         )
 

@@ -26,6 +26,7 @@ from rectrain.data.batches import batch_specs
 from rectrain.data.manifest import Prepared
 from rectrain.data.split import SPLITS
 from rectrain.errors import InputError, first_line
+from rectrain.evaluation.evaluate import Scored
 from rectrain.same_config import difference, word
 from rectrain.training import remote
 from rectrain.training.member import END, HELLO, SPLIT_BATCH, TRAIN_BATCH, cluster_spec
@@ -118,8 +119,6 @@ class Workers:
                 score = tf.function(self._score, autograph=False)
                 self._score_unit = score.get_concrete_function(_NUMBER, _NUMBER, _NUMBER)
         self._last_result = time.monotonic()
-        self._rows_done = 0
-        self._rows_before = int(steps.rows_trained.numpy())
 
     def __enter__(self) -> Self:
         self._server_watch.__enter__()
@@ -142,13 +141,12 @@ class Workers:
         units = ((start, min(start + size, stop)) for start in range(first, stop, size))
         yield from self._in_order(self._train_unit, units, interrupted)
 
-    @property
     def rows_trained(self) -> int:
-        """Rows that steps were made of in this process' time, each as often as it was; exact while no unit is out."""
-        return int(self.steps.rows_trained.numpy()) - self._rows_before
+        """Rows that steps were made of, each as often as it was; the servers count. Exact while no unit is out."""
+        return int(self.steps.rows_trained.numpy())
 
-    def score(self, split: str) -> Iterator[tuple[np.ndarray, dict[str, np.ndarray], np.ndarray | None]]:
-        """Every row of a split, once, in the order of its files: labels, scores of each task, groups."""
+    def score(self, split: str) -> Iterator[Scored]:
+        """Every row of a split, once, in the order of its files."""
         num_batches = math.ceil(self.prepared.rows(split) / self.config.eval_batch_size)
         units = (
             (SPLITS.index(split), start, min(start + _SCORED_AT_ONCE, num_batches))
@@ -156,7 +154,7 @@ class Workers:
         )
         for found in self._in_order(self._score_unit, units, lambda: False):
             scores = {task.name: found[_SCORES + task.name] for task in self.steps.tasks}
-            yield found["labels"], scores, found.get("group")
+            yield Scored(found["labels"], scores, found.get("group"))
 
     def _in_order(self, function, units: Iterator[tuple], interrupted: Callable[[], bool]) -> Iterator:
         """The results, while two units for each worker are given out: the second it finds when the first is done."""
@@ -225,7 +223,7 @@ class Workers:
         return error
 
     def _train(self, first, stop):
-        return self.steps.train(iter(self._dataset(TRAIN_BATCH, [], first, stop)), tf.cast(stop - first, tf.int32))
+        return self.steps.train_steps(iter(self._dataset(TRAIN_BATCH, [], first, stop)), tf.cast(stop - first, tf.int32))
 
     def _score(self, split, first, stop):
         iterator = iter(self._dataset(SPLIT_BATCH, [split], first, stop))

@@ -10,11 +10,11 @@ import numpy as np
 
 from rectrain.config import StrategyConfig, TrainConfig, parse
 from rectrain.console import say
-from rectrain.data.batches import Rows
 from rectrain.data.manifest import Prepared
 from rectrain.data.new_rows import NewRows
 from rectrain.data.plan import Features
 from rectrain.data.prepare import prepare
+from rectrain.data.row_groups import Rows
 from rectrain.errors import InputError
 from rectrain.evaluation.evaluate import Scored, score_rows
 from rectrain.evaluation.explain import explainer, explanations

@@ -1,6 +1,7 @@
 """The compiled part of the loop: steps of training and scoring, run by a tf.distribute strategy."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from rectrain.optimizers.groups import GroupedOptimizer
@@ -33,18 +34,37 @@ class Steps:
         self._train_batch = tf.function(self._train_one, reduce_retracing=True, autograph=False)
 
     def distribute(self, dataset):
-        """An iterator for `train` over a tf.data.Dataset of global batches, each cut into shares of the replicas."""
-        shares = _shares(dataset, self.strategy.num_replicas_in_sync)
+        """An iterator for `train` over a tf.data.Dataset of this process' batches, cut into shares of its replicas."""
+        num_replicas = len(self.strategy.extended.worker_devices)
+        if num_replicas == 1:  # a distributed iterator would ask the other processes at each step whether all go on
+            return iter(dataset)
+        shares = _shares(dataset, num_replicas)
         return iter(self.strategy.distribute_datasets_from_function(lambda _: shares))
 
-    @tf.function(autograph=False)
-    def train(self, iterator, num_steps):
-        """`num_steps` steps (int32 scalar) on the next batches of a distributed iterator.
+    def train(self, iterator, num_steps: int) -> np.ndarray:
+        """`num_steps` steps on the next batches of a distributed iterator.
 
         Returns:
             losses: float32 (num_steps,), mean loss of each step's examples. The first one that is not finite ends
                 the call; those behind it are zeros.
         """
+        if not isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            return self.train_steps(iterator, tf.constant(num_steps)).numpy()
+        # TensorFlow lets an exchange between processes have one size within a loop; that of the rows looked up varies.
+        losses = np.zeros(num_steps, np.float32)
+        for step in range(num_steps):
+            losses[step] = self._train_next(iterator)
+            if not np.isfinite(losses[step]):
+                break
+        return losses
+
+    @tf.function(autograph=False)
+    def _train_next(self, iterator):
+        return self._train_one(next(iterator))
+
+    @tf.function(autograph=False)
+    def train_steps(self, iterator, num_steps):
+        """The same as one compiled loop."""
 
         def going_on(step, finite, losses):
             return (step < num_steps) & finite
@@ -90,8 +110,6 @@ class Steps:
 
 def _shares(dataset, num_replicas: int):
     """Each batch as `num_replicas` shares in a row, equal but for a row; those of a short batch may be empty."""
-    if num_replicas == 1:
-        return dataset
 
     def cut(batch):
         rows = tf.shape(batch["labels"], tf.int64)[0]

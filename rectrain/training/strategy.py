@@ -11,11 +11,16 @@ from rectrain.errors import InputError
 def create(config: StrategyConfig) -> tf.distribute.Strategy:
     """`one`: everything on the first GPU, else on the CPU. `mirrored`: a copy of the model on each of several devices.
 
-    `auto` is `mirrored` where there is more than one GPU, else `one`. To be called before TensorFlow makes its devices.
+    `auto` is `mirrored` where there is more than one GPU, else `one`; `multi_worker`: a copy in each process that
+    TF_CONFIG names. To be called before TensorFlow makes its devices.
 
     Raises:
         InputError: there are no such devices.
     """
+    if config.name == "multi_worker":
+        kind = tf.distribute.experimental.CommunicationImplementation[str(config.communication).upper()]
+        options = tf.distribute.experimental.CommunicationOptions(implementation=kind)
+        return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     num_gpus = len(tf.config.list_physical_devices("GPU"))
     if config.name == "mirrored" or (config.name == "auto" and num_gpus > 1):
         devices = _devices(config, num_gpus)

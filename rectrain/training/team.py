@@ -10,9 +10,9 @@ import os
 import queue
 import socket
 import struct
+import sys
 import threading
 import time
-from collections.abc import Callable
 from typing import Self
 
 import numpy as np
@@ -27,6 +27,7 @@ _SILENCE_S = 60  # without a ping for so long a machine is taken for lost
 _GRACE_S = 30  # from the loss of a process to the end of this one, should TensorFlow not let go
 _RETRY_S = 0.2
 _LARGEST_HELLO = 2**24  # bytes
+_UNAVAILABLE = 14  # tf.errors.UNAVAILABLE
 _HEAD = struct.Struct("!cQ")
 _PING, _VALUE, _BYTES, _LAST = b".", b"v", b"b", b"x"
 
@@ -60,13 +61,12 @@ class Team(Alone):
     Args:
         hello: {name: value in JSON's types} that all must have in common.
         wait_s: seconds to wait for the others.
-        on_loss: called in another thread with the message, to stop TensorFlow.
     Raises:
         InputError: a process did not come, or differs; each process says which.
     """
 
-    def __init__(self, cluster: Cluster, hello: dict, wait_s: float, on_loss: Callable[[str], object]):
-        self.cluster, self._on_loss = cluster, on_loss
+    def __init__(self, cluster: Cluster, hello: dict, wait_s: float):
+        self.cluster = cluster
         self.num_members, self.position = len(cluster.members), cluster.position
         self.is_chief = cluster.is_chief
         self.lost: str | None = None
@@ -75,8 +75,10 @@ class Team(Alone):
         self._links = _gathered(cluster, hello, wait_s) if self.is_chief else _introduced(cluster, hello, wait_s)
         self._arrived: dict[Member, queue.SimpleQueue] = {member: queue.SimpleQueue() for member in self._links}
         self._over = threading.Event()
-        for target, arguments in ((self._ping, ()), *((self._listen, (member,)) for member in self._links)):
-            threading.Thread(target=target, args=arguments, daemon=True).start()
+        threading.Thread(target=self._ping, daemon=True).start()
+        self._listeners = [threading.Thread(target=self._listen, args=(m,), daemon=True) for m in self._links]
+        for listener in self._listeners:
+            listener.start()
 
     def share(self, value):
         if self.is_chief:
@@ -131,6 +133,8 @@ class Team(Alone):
         for link in self._links.values():
             with contextlib.suppress(OSError):
                 link.shutdown(socket.SHUT_WR)  # a close would throw away what the other has not read yet
+        for listener in self._listeners:
+            listener.join(_RETRY_S)
 
     def _send_all(self, kind: bytes, content: bytes):
         for member in self._links:
@@ -172,6 +176,7 @@ class Team(Alone):
                 elif kind != _PING:
                     self._arrived[member].put(content)
         except (OSError, EOFError):
+            link.close()
             self._note_loss(member)
 
     def _note_end(self, member: Member, why: str | None):
@@ -195,7 +200,7 @@ class Team(Alone):
         for arrived in self._arrived.values():
             arrived.put(None)
         threading.Thread(target=self._end_by_force, daemon=True).start()
-        self._on_loss(self.lost)
+        _stop_tensorflow(self.lost)
 
     def _end_by_force(self):
         """Where TensorFlow does not return from what it waits for."""
@@ -204,29 +209,39 @@ class Team(Alone):
             os._exit(2)
 
 
+def _stop_tensorflow(message: str):
+    """Ends the collective operations that this process waits in; they raise an error of this message."""
+    context = sys.modules.get("tensorflow.python.eager.context")  # there is no public name for it
+    if context is not None:
+        with contextlib.suppress(Exception):  # there is nothing to end
+            context.context().abort_collective_ops(_UNAVAILABLE, message)
+
+
 def _gathered(cluster: Cluster, hello: dict, wait_s: float) -> dict[Member, socket.socket]:
     """The chief's connections to all others."""
-    links: dict[Member, socket.socket] = {}
+    came: dict[Member, tuple[socket.socket, dict]] = {}
     until = time.monotonic() + wait_s
     try:
         with bound(cluster.me) as listener:
-            while len(links) < len(cluster.members) - 1:
+            while len(came) < len(cluster.members) - 1:
                 listener.settimeout(max(until - time.monotonic(), 0.01))
-                link, _ = listener.accept()
-                _greet(cluster, hello, link, links)
+                _greet(cluster, listener.accept()[0], came)
+        _check_alike(cluster, hello, came)
     except TimeoutError:
-        missing = ", ".join(map(str, cluster.members[1:])) if not links else _missing(cluster, links)
-        raise _refuse(links, f"{missing} did not come within strategy.wait_s={wait_s:g} seconds.") from None
+        missing = ", ".join(str(member) for member in cluster.members[1:] if member not in came)
+        why = f"{missing} did not come within strategy.wait_s={wait_s:g} seconds."
+        _send_away(came, why)
+        raise InputError(why) from None
+    except (InputError, KeyboardInterrupt) as error:
+        _send_away(came, str(error))
+        raise
+    links = {member: came[member][0] for member in cluster.members[1:]}  # in the cluster's order, not as they came
     for link in links.values():
         _write(link, _VALUE, b"null")
     return links
 
 
-def _missing(cluster: Cluster, links: dict) -> str:
-    return ", ".join(str(member) for member in cluster.members[1:] if member not in links)
-
-
-def _greet(cluster: Cluster, hello: dict, link: socket.socket, links: dict):
+def _greet(cluster: Cluster, link: socket.socket, came: dict[Member, tuple[socket.socket, dict]]):
     """Takes in one who says that it is a member; anything else that comes to the port is sent away."""
     link.settimeout(_PING_S)
     try:
@@ -235,29 +250,34 @@ def _greet(cluster: Cluster, hello: dict, link: socket.socket, links: dict):
     except (OSError, EOFError, ValueError, LookupError, TypeError, StopIteration):
         link.close()
         return
-    found = difference({**theirs["hello"], "cluster": theirs["cluster"]}, {**hello, "cluster": _told(cluster)})
-    if member in links:
-        raise _refuse({**links, "again": link}, f"{member} came twice: two processes have one {member.job} index.")
-    links[member] = link
-    if found is not None:
-        key, their_value, value = found
-        raise _refuse(
-            links,
-            f"{member} has {key}={word(their_value)}, and the chief, {cluster.me}, has {key}={word(value)}. Start all "
-            "processes with one command, of one version and over one set of data.",
-        )
+    if member in came:
+        why = f"{member} came twice: two processes have {member.job} index {member.index}."
+        _send_away({member: (link, theirs)}, why)
+        raise InputError(why)
+    came[member] = link, theirs
+
+
+def _check_alike(cluster: Cluster, hello: dict, came: dict[Member, tuple[socket.socket, dict]]):
+    mine = {**hello, "cluster": _told(cluster)}
+    for member, (_, theirs) in came.items():
+        found = difference({**theirs["hello"], "cluster": theirs["cluster"]}, mine)
+        if found is not None:
+            key, there, here = found
+            raise InputError(
+                f"{member} has {key}={word(there)}, and the chief, {cluster.me}, has {key}={word(here)}. Start all "
+                "processes with one command, of one version and over one set of data."
+            )
 
 
 def _told(cluster: Cluster) -> list[str]:
     return [str(member) for member in cluster.members]
 
 
-def _refuse(links: dict, why: str) -> InputError:
-    for link in links.values():
+def _send_away(came: dict[Member, tuple[socket.socket, dict]], why: str):
+    for link, _ in came.values():
         with contextlib.suppress(OSError):
             _write(link, _LAST, json.dumps(why).encode())
-            link.shutdown(socket.SHUT_WR)
-    return InputError(why)
+        link.close()
 
 
 def _introduced(cluster: Cluster, hello: dict, wait_s: float) -> dict[Member, socket.socket]:
@@ -270,11 +290,13 @@ def _introduced(cluster: Cluster, hello: dict, wait_s: float) -> dict[Member, so
         link.settimeout(wait_s + _PING_S)
         kind, content = _read(link)
     except (OSError, EOFError):
+        link.close()
         raise InputError(
             f"{cluster.chief}, the chief, did not take this process, {cluster.me}, into its cluster. Its own output "
             "says why, or another program has its port."
         ) from None
     if kind == _LAST:
+        link.close()
         raise InputError(json.loads(content))
     return {cluster.chief: link}
 
