@@ -32,9 +32,29 @@ def train_config(raw: dict) -> TrainConfig:
     config = parse(TrainConfig, _with_settings(_without_null_features(raw)), "")
     _check_reader(config.data)
     _refuse_skipping(config.data)
+    if config.strategy.name == "parameter_server":
+        _refuse_whole_tables(config.optimizer)
     if config.task.on_inconsistent == "drop":
         config = dataclasses.replace(config, data=_without_inconsistent(config))
     return config
+
+
+def _refuse_whole_tables(optimizer: OptimizerConfig):
+    """Servers get the rows that a batch used, and make no pass over a table for each step of each worker."""
+    parts = {"optimizer": optimizer.name} | {
+        f"optimizer.{group}": part["name"] for group, part in optimizer.settings.items() if isinstance(part, dict)
+    }
+    for key, name in parts.items():
+        if name == "adam":
+            raise InputError(
+                f"{key}=adam moves every row of a table at every step, and strategy=parameter_server sends the rows of "
+                f"a batch alone. Set {key}=lazy_adam."
+            )
+    if optimizer.regularize != "batch":
+        raise InputError(
+            f"optimizer.regularize={optimizer.regularize} needs more of a table than the rows of a batch, which are all "
+            "that strategy=parameter_server sends. Set optimizer.regularize=batch."
+        )
 
 
 def online_config(raw: dict) -> OnlineConfig:
@@ -73,6 +93,8 @@ def _without_inconsistent(config: TrainConfig | OnlineConfig) -> DataConfig:
 def bench_config(raw: dict) -> BenchConfig:
     """The same for `rectrain bench`."""
     config = parse(BenchConfig, _with_settings(raw), "")
+    if config.strategy.name in ("multi_worker", "parameter_server"):
+        raise InputError(f"strategy={config.strategy.name}: rectrain bench times one process. Set strategy=one.")
     if config.optimizer.regularize == "frequency":
         raise InputError(
             "optimizer.regularize=frequency needs the counts of a data set's values, which rectrain bench has not. Set "

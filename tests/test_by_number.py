@@ -33,9 +33,7 @@ def test_shuffled_batches_by_number_are_those_of_the_stream(tmp_path, order, win
     shards, _ = write_shards(tmp_path, schema, SIZES, weight=True)
     readers = Readers(num_readers, range(num_readers))
     stream = collect(batches(schema, shards, batch_size, Shuffle(3, 0, window, EPOCHS), readers=readers))
-    source = ShuffledBatches(
-        schema, shards, batch_size, seed=3, window=window, num_readers=num_readers, views=None
-    )
+    source = ShuffledBatches(schema, shards, batch_size, seed=3, window=window, num_readers=num_readers, views=None)
     for number in ORDERS[order](len(stream)):
         assert_same(source.batch(number), stream[number], f"batch {number}")
 

@@ -3,9 +3,14 @@
 Only under ParameterServerStrategy a table has several parts; elsewhere it is one variable.
 """
 
+from collections.abc import Iterator
+
 import keras
+import numpy as np
 import tensorflow as tf
 from tensorflow.python.distribute.sharded_variable import ShardedVariable  # not public, but what the strategy makes
+
+_ROWS_AT_A_TIME = 65_536
 
 
 class Held(keras.Variable):
@@ -51,3 +56,13 @@ def _held_parts(weight: keras.Variable) -> list[keras.Variable]:
     if not isinstance(weight._value, ShardedVariable):
         return [weight]
     return [Held(part, weight.name, weight.path) for part in parts_of(weight._value)]
+
+
+def pieces(weight: keras.Variable) -> Iterator[np.ndarray]:
+    """A weight from its first row to the last; of a table in parts some rows at a time, as no process holds them all."""
+    if not isinstance(weight._value, ShardedVariable):
+        yield weight.numpy()
+        return
+    for part in parts_of(weight._value):
+        for start in range(0, part.shape[0], _ROWS_AT_A_TIME):
+            yield part.sparse_read(np.arange(start, min(start + _ROWS_AT_A_TIME, part.shape[0]))).numpy()

@@ -13,6 +13,7 @@ import pyarrow as pa
 import tensorflow as tf
 
 from rectrain.data.manifest import Prepared
+from rectrain.optimizers.parts import pieces
 from rectrain.schema import History
 from rectrain.training.strategy import describe_device
 from rectrain.training.trainer import Progression, Trainer
@@ -47,6 +48,7 @@ def run_report(command: str, config: dict, prepared: Prepared, trainer: Trainer,
         },
         "memory": {"peak_rss_bytes": _peak_rss_bytes()},
         "steps": done.step,
+        "rows": {"repeated": done.rows_repeated},
         "weights_sha256": weights_sha256(trainer.steps.model),
     }
 
@@ -63,7 +65,8 @@ def weights_sha256(model: keras.Model) -> str:
     digest = hashlib.sha256()
     for weight in sorted(model.weights, key=lambda w: w.path):
         digest.update(weight.path.encode())
-        digest.update(weight.numpy().tobytes())
+        for rows in pieces(weight):
+            digest.update(rows.tobytes())
     return digest.hexdigest()
 
 

@@ -223,7 +223,9 @@ class Workers:
         return error
 
     def _train(self, first, stop):
-        return self.steps.train_steps(iter(self._dataset(TRAIN_BATCH, [], first, stop)), tf.cast(stop - first, tf.int32))
+        return self.steps.train_steps(
+            iter(self._dataset(TRAIN_BATCH, [], first, stop)), tf.cast(stop - first, tf.int32)
+        )
 
     def _score(self, split, first, stop):
         iterator = iter(self._dataset(SPLIT_BATCH, [split], first, stop))

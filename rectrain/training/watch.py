@@ -10,7 +10,7 @@ from rectrain.errors import InputError
 
 _EVERY_S = 1.0
 _ANSWER_S = 5.0
-_GONE_AFTER_S = 3.0  # what does not answer for so long is gone
+_GONE_AFTER = 3  # looks in a row without an answer; no clock, which would take a busy machine of ours for a lost one
 
 
 def is_up(member: Member) -> bool:
@@ -41,17 +41,16 @@ class Watch:
     """Looks after `members` in a thread of its own."""
 
     def __init__(self, members: list[Member]):
-        self._last_seen = dict.fromkeys(members, time.monotonic())
+        self._failures = dict.fromkeys(members, 0)
         self._over = threading.Event()
 
     @property
     def gone(self) -> list[Member]:
         """Those that do not answer."""
-        now = time.monotonic()
-        return [member for member, seen in self._last_seen.items() if now - seen > _GONE_AFTER_S]
+        return [member for member, number in self._failures.items() if number >= _GONE_AFTER]
 
     def __enter__(self) -> Self:
-        for member in self._last_seen:  # one that answers slowly does not keep the others waiting
+        for member in self._failures:  # one that answers slowly does not keep the others waiting
             threading.Thread(target=self._look, args=(member,), daemon=True).start()
         return self
 
@@ -60,8 +59,7 @@ class Watch:
 
     def _look(self, member: Member):
         while not self._over.wait(_EVERY_S):
-            if is_up(member):
-                self._last_seen[member] = time.monotonic()
+            self._failures[member] = 0 if is_up(member) else self._failures[member] + 1
 
 
 def gone(member: Member) -> str:

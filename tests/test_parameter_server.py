@@ -1,0 +1,355 @@
+"""strategy=parameter_server: one worker makes the steps of strategy=one, several lose no row, and what is lost is told.
+
+The slow tests run real processes on this machine.
+"""
+
+import contextlib
+import functools
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from rectrain.features.tables import normal_columns
+from rectrain.outputs.run_report import weights_sha256
+from rectrain.training.build import build_steps, variables_by_name
+from rectrain.training.checkpoint import Checkpoints
+from rectrain.training.restore import restore_model
+from tests import samples
+from tests.clusters import RECTRAIN, ROOT, addresses, ended, outputs, start
+from tests.test_mirrored import CASES, CONSTANT, NUM_STEPS, RATE, config_of, dataset, learned_by, schema_of, scores
+
+OF_WHOLE_TABLES = ("deepfm", "adam", "l2_table")  # regularize=frequency, adam, regularize=table: refused
+SUPPORTED = tuple(case for case in CASES if case not in OF_WHOLE_TABLES)
+SERVERS = 3  # tables of unequal parts
+RUN = (
+    "model=deepfm", "data.sample.rows=3000", "trainer.batch_size=70", "trainer.epochs=2", "trainer.steps_per_call=5",
+    "model.hidden_units=[8]", "trainer.shuffle_rows=700", "hydra.run.dir=run", "data.group=C1",
+)  # fmt: skip
+ON_SERVERS = "strategy=parameter_server"
+LONG = ("trainer.epochs=60", "trainer.patience=null", "trainer.save_every_s=3", "trainer.steps_per_call=40")
+
+
+# Steps, in one process that is chief, worker and servers.
+
+
+def cluster_of_one_process(num_servers: int):
+    told = {"chief": addresses(1), "worker": addresses(1), "ps": addresses(num_servers)}
+    spec = tf.train.ClusterSpec(told)
+    servers = [tf.distribute.Server(spec, job, i) for job in ("worker", "ps") for i in range(len(told[job]))]
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        spec, task_type="chief", task_id=0, rpc_layer="grpc"
+    )
+    return tf.distribute.experimental.ParameterServerStrategy(resolver), servers
+
+
+def built(case: str, strategy):
+    return build_steps(
+        config_of(case, 1), schema_of(case), CONSTANT if case == "ftrl" else RATE, "float32", strategy=strategy
+    )
+
+
+def learned_on_servers(case: str, strategy, coordinator, folder: Path) -> dict[str, np.ndarray]:
+    """As test_mirrored.learned; the state is what a single process reads from the checkpoint."""
+    steps = built(case, strategy)
+    train = tf.function(lambda: steps.train_steps(iter(dataset(case)), tf.constant(NUM_STEPS)), autograph=False)
+    losses = coordinator.schedule(train).fetch()
+    assert_spread(steps)
+    Checkpoints(folder, variables_by_name(steps.model, steps.optimizer), keep=1).save(1, {}, best=None)
+    alone = built(case, tf.distribute.OneDeviceStrategy("/cpu:0"))
+    variables = variables_by_name(alone.model, alone.optimizer)
+    Checkpoints(folder, variables, keep=1).restore(1)
+    found = {name: variable.numpy() for name, variable in variables.items()}
+    assert int(steps.rows_trained.numpy()) > NUM_STEPS
+    return {"losses": losses, **found, **scores(steps, samples.batch(schema_of(case), 7, seed=999))}
+
+
+def assert_spread(steps):
+    """Every table and each of its slots has a part on every server, a slot where its rows are."""
+    for name, variable in variables_by_name(steps.model, steps.optimizer).items():
+        if "/table" in name:
+            sizes = [part.shape[0] for part in variable.variables]
+            assert len(sizes) == SERVERS and max(sizes) - min(sizes) <= 1, name
+            table = variables_by_name(steps.model, steps.optimizer)[
+                "model/" + re.sub("(optimizer/[a-z]+|model)/(.*/table).*", r"\2", name)
+            ]
+            assert [part.device for part in variable.variables] == [part.device for part in table.variables], name
+            assert len({part.device for part in variable.variables}) == SERVERS
+
+
+def save_learned(file: str, cases: tuple[str, ...]):
+    """Runs in a process of its own."""
+    strategy, servers = cluster_of_one_process(SERVERS)
+    coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
+    arrays = {}
+    for case in cases:
+        with tempfile.TemporaryDirectory() as folder:
+            found = learned_on_servers(case, strategy, coordinator, Path(folder))
+            arrays |= {f"{case}:{name}": value for name, value in found.items()}
+    np.savez(file, **arrays)
+    assert len(servers) == 1 + SERVERS
+
+
+@functools.cache
+def learned_by_servers(cases: tuple[str, ...]) -> dict:
+    """{case: {name: array}}."""
+    with tempfile.TemporaryDirectory() as folder:
+        file = f"{folder}/learned.npz"
+        code = f"from tests.test_parameter_server import save_learned; save_learned({file!r}, {cases!r})"
+        subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
+        found: dict = {}
+        for key, value in np.load(file).items():
+            case, name = key.split(":", 1)
+            found.setdefault(case, {})[name] = value
+        return found
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", SUPPORTED)
+def test_one_worker_learns_on_servers_what_one_process_learns_bit_for_bit(case):
+    received, expected = learned_by_servers(SUPPORTED)[case], learned_by(tuple(CASES), (1,))[case, 0]
+    assert received.keys() == expected.keys()
+    for name, value in expected.items():
+        np.testing.assert_array_equal(received[name], value, err_msg=name)
+
+
+# Runs of real processes.
+
+
+def run_alone(folder: Path, *words: str, strategy: str = "strategy=one") -> dict:
+    command = [sys.executable, *RECTRAIN, *RUN, strategy, *words]
+    done = subprocess.run(command, cwd=folder, env=environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return report_of(folder)
+
+
+def environment() -> dict[str, str]:
+    import os
+
+    return {**{k: v for k, v in os.environ.items() if k != "TF_CONFIG"}, "PYTHONPATH": str(ROOT)}
+
+
+def report_of(folder: Path) -> dict:
+    return json.loads((folder / "run/report.json").read_text(encoding="utf-8"))
+
+
+class Processes:
+    """A cluster whose members are started, killed and started again by name, as in "worker 0"."""
+
+    def __init__(self, folder: Path, workers: int, servers: int, *words: str):
+        self.folder, self.words = folder, words
+        self.addresses = {"chief": addresses(1), "worker": addresses(workers), "ps": addresses(servers)}
+        self.running: dict[str, subprocess.Popen] = {}
+
+    def start(self, *names: str, words: tuple[str, ...] = ()):
+        for name in names or [f"{job} {i}" for job, of_job in self.addresses.items() for i in range(len(of_job))]:
+            job, index = name.split()
+            arguments = (*RECTRAIN, *RUN, ON_SERVERS, *self.words, *words)
+            self.running[name] = start(self.addresses, job, int(index), *arguments, cwd=self.folder)
+
+    def named(self, name: str) -> str:
+        job, index = name.split()
+        return f"{name} ({self.addresses[job][int(index)]})"
+
+    def ends(self, timeout_s: float = 300) -> dict[str, tuple[int, str]]:
+        """{name: (exit code, what it printed)} of all that run."""
+        return dict(zip(self.running, outputs(list(self.running.values()), timeout_s), strict=True))
+
+
+@contextlib.contextmanager
+def cluster(folder: Path, workers: int, servers: int, *words: str):
+    processes = Processes(folder, workers, servers, *words)
+    with ended([]) as all_of_them:
+        try:
+            yield processes
+        finally:
+            all_of_them += processes.running.values()
+
+
+def run_on_servers(folder: Path, workers: int, servers: int, *words: str) -> dict:
+    with cluster(folder, workers, servers, *words) as processes:
+        processes.start()
+        for name, (code, text) in processes.ends().items():
+            assert code == 0, f"{name}: {text}"
+    return report_of(folder)
+
+
+def wait_for_line(folder: Path, times: int, timeout_s: float = 240):
+    """Until so many evaluations are made."""
+    until = time.monotonic() + timeout_s
+    lines = folder / "run/metrics.jsonl"
+    while not lines.exists() or len(lines.read_text(encoding="utf-8").splitlines()) < times:
+        assert time.monotonic() < until, "no evaluation came"
+        time.sleep(0.1)
+
+
+def forget_the_end(folder: Path):
+    """As if the run had been killed after its first epoch."""
+    (folder / "run/report.json").unlink()
+    newest = max((folder / "run/checkpoints").glob("step-*"))
+    shutil.rmtree(newest)
+
+
+@pytest.mark.slow
+def test_a_run_of_one_worker_is_that_of_one_process_and_each_goes_on_where_the_other_was(tmp_path, rectrain):
+    alone, served = tmp_path / "alone", tmp_path / "served"
+    for folder in (alone, served):
+        folder.mkdir()
+    expected = run_alone(alone)
+    same = ("weights_sha256", "metrics", "losses", "steps", "best", "stopped_because", "parameters")
+    report = run_on_servers(served, 1, 2)
+    assert {key: report[key] for key in same} == {key: expected[key] for key in same}
+    assert report["rows"] == {"repeated": 0}
+    assert report["device"] == "asynchronous: 1 worker, tables on 2 servers"
+    assert weights_sha256(restore_model(served / "run", "best").steps.model) == expected["weights_sha256"]
+
+    forget_the_end(served)
+    report = run_alone(served, "resume=true")
+    assert {key: report[key] for key in same} == {key: expected[key] for key in same}
+    forget_the_end(alone)
+    report = run_on_servers(alone, 1, 2, "resume=true")
+    assert {key: report[key] for key in same} == {key: expected[key] for key in same}
+
+
+@pytest.mark.slow
+def test_a_run_on_servers_is_scored_and_exported_by_one_process(tmp_path, rectrain):
+    report = run_on_servers(tmp_path, 2, 2)
+    assert rectrain("evaluate", "run=run", "split=test")[0] == 0
+    evaluation = json.loads((tmp_path / "run/evaluation-test.json").read_text(encoding="utf-8"))
+    assert evaluation["metrics"]["test"] == report["metrics"]["test"]
+    assert weights_sha256(restore_model(tmp_path / "run", "best").steps.model) == report["weights_sha256"]
+    assert rectrain("export", "run=run")[0] == 0
+
+
+@pytest.mark.slow
+def test_two_workers_learn_as_well_as_one_process(tmp_path):
+    words = ("data.sample.rows=60000", "trainer.batch_size=256", "trainer.epochs=3", "trainer.steps_per_call=10")
+    alone, served = tmp_path / "alone", tmp_path / "served"
+    for folder in (alone, served):
+        folder.mkdir()
+    expected = run_alone(alone, *words)["metrics"]["test"]["click"]["auc"]["value"]
+    received = run_on_servers(served, 2, 2, *words)["metrics"]["test"]["click"]["auc"]["value"]
+    assert abs(received - expected) < 0.003, (received, expected)
+
+
+@pytest.mark.slow
+def test_a_worker_that_is_killed_and_comes_back_loses_no_row(tmp_path):
+    with cluster(tmp_path, 2, 2, *LONG) as processes:
+        processes.start()
+        wait_for_line(tmp_path, 2)
+        processes.running.pop("worker 0").kill()
+        wait_for_line(tmp_path, 6)  # the other goes on
+        processes.start("worker 0")
+        for name, (code, text) in processes.ends(480).items():
+            assert code == 0, f"{name}: {text}"
+    report = report_of(tmp_path)
+    assert report["status"] == "done"
+    assert report["steps"] == 60 * 35
+    assert 0 < report["rows"]["repeated"] <= 2 * 40 * 70
+    assert "trained on again, as a worker was lost" in (tmp_path / "run/report.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("lost", ["ps 1", "chief 0"])
+def test_a_lost_server_or_chief_ends_the_run_by_name_and_it_goes_on_from_its_checkpoint(tmp_path, lost):
+    with cluster(tmp_path, 2, 2, *LONG) as processes:
+        processes.start()
+        wait_for_line(tmp_path, 3)
+        processes.running.pop(lost).kill()
+        killed = time.monotonic()
+        found = processes.ends(60)
+        assert time.monotonic() - killed < 60
+        for name, (code, text) in found.items():
+            assert code == 2, f"{name}: {text}"
+            assert f"{processes.named(lost)} is gone" in text or "chief, ended: " in text, f"{name}: {text}"
+    report = run_on_servers(tmp_path, 2, 2, *LONG, "resume=true")
+    assert report["resumed"] == 1
+    assert report["steps"] == 60 * 35
+
+
+@pytest.mark.slow
+def test_a_signal_to_all_processes_leaves_the_chief_time_to_save(tmp_path):
+    with cluster(tmp_path, 2, 2, *LONG) as processes:
+        processes.start()
+        wait_for_line(tmp_path, 3)
+        for process in processes.running.values():
+            process.send_signal(signal.SIGTERM)
+        found = processes.ends(60)
+        assert {code for code, _ in found.values()} <= {143, 2}, found
+        assert found["chief 0"][0] == 143
+    report = report_of(tmp_path)
+    assert report["status"] == "stopped"
+    assert re.search(r"What was learned up to step [\d,]+ is saved", report["error"])
+
+
+@pytest.mark.slow
+def test_a_process_of_another_config_is_refused_by_name(tmp_path):
+    with cluster(tmp_path, 1, 1) as processes:
+        processes.start("chief 0", "ps 0")
+        processes.start("worker 0", words=("trainer.batch_size=71",))
+        found = processes.ends(120)
+    message = (
+        f"{processes.named('worker 0')} has trainer.batch_size=71, and {processes.named('chief 0')} has "
+        "trainer.batch_size=70"
+    )
+    for name, (code, text) in found.items():
+        assert code == 2, f"{name}: {text}"
+        assert message in text, f"{name}: {text}"
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_processes_that_do_not_come_are_named_after_wait_s(tmp_path):
+    with cluster(tmp_path, 1, 2, "strategy.wait_s=3") as processes:
+        processes.start("chief 0", "ps 0")
+        (code, text), (server_code, server_text) = processes.ends(120).values()
+    assert (code, server_code) == (2, 2), text + server_text
+    assert f"{processes.named('worker 0')}, {processes.named('ps 1')} did not come within strategy.wait_s=3" in text
+
+
+# Without a cluster.
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["optimizer=adam"], "optimizer=adam moves every row of a table"),
+        (["optimizer.regularize=table"], "optimizer.regularize=table needs more of a table than the rows of a batch"),
+        (["optimizer.regularize=frequency"], "optimizer.regularize=frequency needs more of a table"),
+        (["strategy.wait_s=null"], "strategy.wait_s is that of strategy=multi_worker and parameter_server"),
+        ([], "strategy=parameter_server reads which processes there are from the variable TF_CONFIG, which is not set"),
+    ],
+)
+def test_what_cannot_be_done_on_servers_is_refused(rectrain, monkeypatch, words, message):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    code, _, err = rectrain("model=lr", ON_SERVERS, *words)
+    assert code == 2
+    assert message in err
+
+
+def test_bench_refuses_a_cluster(rectrain):
+    code, _, err = rectrain("bench", "model=lr", ON_SERVERS)
+    assert code == 2
+    assert "rectrain bench times one process" in err
+
+
+def test_a_table_drawn_in_pieces_is_the_one_drawn_whole(monkeypatch):
+    import random
+
+    from rectrain.features import tables
+
+    random.seed(3)
+    whole = normal_columns((10, 3), 2, 0.5)
+    monkeypatch.setattr(tables, "_ROWS_AT_A_TIME", 4)
+    random.seed(3)
+    np.testing.assert_array_equal(normal_columns((10, 3), 2, 0.5), whole)
+    assert not whole[:, 2].any()
