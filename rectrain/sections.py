@@ -52,8 +52,8 @@ def _refuse_whole_tables(optimizer: OptimizerConfig):
             )
     if optimizer.regularize != "batch":
         raise InputError(
-            f"optimizer.regularize={optimizer.regularize} needs more of a table than the rows of a batch, which are all "
-            "that strategy=parameter_server sends. Set optimizer.regularize=batch."
+            f"optimizer.regularize={optimizer.regularize} needs more of a table than the rows of a batch, which are "
+            "all that strategy=parameter_server sends. Set optimizer.regularize=batch."
         )
 
 

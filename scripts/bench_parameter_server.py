@@ -1,6 +1,6 @@
 """What strategy=parameter_server sends a step, and who holds the tables: two workers and two servers on this machine.
 
-    unshare -rn sh -c 'ip link set lo up && python scripts/bench_parameter_server.py [--rows 100000 10000000] [--width 16]'
+    unshare -rn sh -c 'ip link set lo up && python scripts/bench_parameter_server.py [--rows 100000 10000000]'
 
 In a network namespace of its own nobody else uses the loopback interface. For each number of table rows a run is made
 twice, of few and of more steps: the difference of the bytes received, over that of the steps, is what a step sends;
@@ -62,7 +62,8 @@ split: {{by: order, train: 0.98, valid: 0.01, test: 0.01}}
 def run(folder: Path, rows: int, width: int, steps: int, workers: int, servers: int) -> dict:
     write_config(folder, rows)
     words = [
-        "model=deepfm", "data=big", "--config-dir", str(folder), "strategy=parameter_server", f"trainer.max_steps={steps}",
+        "model=deepfm", "data=big", "--config-dir", str(folder), "strategy=parameter_server",
+        f"trainer.max_steps={steps}",
         f"model.embedding_dim={width - 1}", "model.hidden_units=[64,32]", f"trainer.batch_size={BATCH_SIZE}",
         f"hydra.run.dir={folder}/run-{rows}-{steps}", "trainer.report_splits=[valid]", "trainer.keep_checkpoints=1",
     ]  # fmt: skip

@@ -6,6 +6,8 @@ The slow tests run real processes on this machine.
 import contextlib
 import functools
 import json
+import os
+import random
 import re
 import shutil
 import signal
@@ -19,6 +21,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from rectrain.features import tables
 from rectrain.features.tables import normal_columns
 from rectrain.outputs.run_report import weights_sha256
 from rectrain.training.build import build_steps, variables_by_name
@@ -78,7 +81,8 @@ def assert_spread(steps):
     for name, variable in variables_by_name(steps.model, steps.optimizer).items():
         if "/table" in name:
             sizes = [part.shape[0] for part in variable.variables]
-            assert len(sizes) == SERVERS and max(sizes) - min(sizes) <= 1, name
+            assert len(sizes) == SERVERS, name
+            assert max(sizes) - min(sizes) <= 1, name
             table = variables_by_name(steps.model, steps.optimizer)[
                 "model/" + re.sub("(optimizer/[a-z]+|model)/(.*/table).*", r"\2", name)
             ]
@@ -133,8 +137,6 @@ def run_alone(folder: Path, *words: str, strategy: str = "strategy=one") -> dict
 
 
 def environment() -> dict[str, str]:
-    import os
-
     return {**{k: v for k, v in os.environ.items() if k != "TF_CONFIG"}, "PYTHONPATH": str(ROOT)}
 
 
@@ -343,10 +345,6 @@ def test_bench_refuses_a_cluster(rectrain):
 
 
 def test_a_table_drawn_in_pieces_is_the_one_drawn_whole(monkeypatch):
-    import random
-
-    from rectrain.features import tables
-
     random.seed(3)
     whole = normal_columns((10, 3), 2, 0.5)
     monkeypatch.setattr(tables, "_ROWS_AT_A_TIME", 4)

@@ -29,11 +29,12 @@ def serve(config: TrainConfig, cluster: Cluster, hello: dict):
     import_tensorflow()
     from rectrain.training.member import Batches, serve_until_the_end
 
+    hello = with_data(hello, prepared)
     if prepared is not None:
-        Batches(prepared, config).serve()
+        Batches(prepared, config, hello, cluster.me).serve()
     assert config.strategy.wait_s is not None
     with Signals() as signals, signals.held():  # a signal that all processes get leaves the chief time to save
-        serve_until_the_end(cluster, with_data(hello, prepared), config.strategy.wait_s, signals)
+        serve_until_the_end(cluster, hello, config.strategy.wait_s, signals)
 
 
 @contextlib.contextmanager
@@ -45,12 +46,17 @@ def connected(
 
     wait_s = config.strategy.wait_s
     assert wait_s is not None
-    strategy = connect(cluster, with_data(hello, prepared), wait_s)
+    hello = with_data(hello, prepared)
+    strategy = connect(cluster, hello, wait_s)
     with contextlib.ExitStack() as stack:
         try:
-            yield strategy, lambda steps: stack.enter_context(Workers(cluster, steps, prepared, config.trainer, wait_s))
+            yield (
+                strategy,
+                lambda steps: stack.enter_context(Workers(cluster, steps, prepared, config.trainer, hello, wait_s)),
+            )
         except BaseException as error:
-            end(cluster, f"{cluster.chief}, the chief, ended: {first_line(error)}")
+            told = first_line(error) if isinstance(error, Exception) and str(error) else f"{error or 'interrupted'}."
+            end(cluster, f"{cluster.chief}, the chief, ended: {told}")
             raise
         end(cluster)
 

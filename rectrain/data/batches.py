@@ -180,7 +180,7 @@ def _row_specs(empty: Rows) -> dict:
 def _history_specs(views: "HistoryViews") -> dict:
     import tensorflow as tf
 
-    specs = {}
+    specs: dict[str, tf.TensorSpec] = {}
     for history in views.histories:
         specs |= {f"{history.name}_{step.name}": tf.TensorSpec((None, None), tf.int32) for step in history.steps}
         specs[f"{history.name}_valid"] = tf.TensorSpec((None, None), tf.bool)

@@ -30,8 +30,8 @@ if TYPE_CHECKING:
 class ShuffledBatches:
     """Those of training, numbered through the epochs.
 
-    Going on within a window costs nothing, going on to the next one reads its row groups. A window further on also needs
-    the few rows that the one before it leaves over, and reads the row groups in which they lie.
+    Going on within a window costs nothing, going on to the next one reads its row groups. A window further on also
+    needs the few rows that the one before it leaves over, and reads the row groups in which they lie.
     """
 
     def __init__(

@@ -180,7 +180,7 @@ def _normal_rows(num_rows: int, num_normal: int, stddev: float) -> Iterator[tupl
 
 
 def _spread(shape: tuple[int, int], num_normal: int, stddev: float) -> list[tf.Variable]:
-    """Nearly equal parts in the order of the rows, one a server, the first ones a row longer, as TensorFlow has them."""
+    """Parts in the order of the rows, one a server, equal but for a row as TensorFlow's are."""
     num_parts = min(num_servers(), shape[0])
     sizes = [shape[0] // num_parts + (part < shape[0] % num_parts) for part in range(num_parts)]
     parts = [tf.Variable(functools.partial(tf.zeros, (size, shape[1])), name="table") for size in sizes]

@@ -17,7 +17,7 @@ class Held(keras.Variable):
     """The Keras variable around a tf.Variable, or around the parts of one, that is there already.
 
     Args:
-        path: of the weight; null: the name within the scope of the layer that is being built.
+        path: of the weight; None: the name within the scope of the layer that is being built.
     """
 
     def __init__(self, value, name: str, path: str | None = None):
@@ -59,7 +59,7 @@ def _held_parts(weight: keras.Variable) -> list[keras.Variable]:
 
 
 def pieces(weight: keras.Variable) -> Iterator[np.ndarray]:
-    """A weight from its first row to the last; of a table in parts some rows at a time, as no process holds them all."""
+    """A weight from its first row to the last; of a table in parts some rows at a time: no process holds them all."""
     if not isinstance(weight._value, ShardedVariable):
         yield weight.numpy()
         return

@@ -49,7 +49,7 @@ def run_report(command: str, config: dict, prepared: Prepared, trainer: Trainer,
         "memory": {"peak_rss_bytes": _peak_rss_bytes()},
         "steps": done.step,
         "rows": {"repeated": done.rows_repeated},
-        "weights_sha256": weights_sha256(trainer.steps.model),
+        "weights_sha256": weights_sha256(trainer.steps.model) if trainer.weights_are_there else None,
     }
 
 

@@ -72,7 +72,8 @@ class Checkpoints:
         self.folder.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=".saving-", dir=self.folder))
         try:
-            self._checkpoint.write(str(aside / "variables"))
+            # Parameter servers write the parts of tables that they hold, wherever they were started.
+            self._checkpoint.write(str(aside.resolve() / "variables"))
             (aside / "state.json").write_text(state, encoding="utf-8")
             seal(aside)
             _put(aside, place(self.folder, step))
@@ -106,7 +107,7 @@ class Checkpoints:
     def _read(self, step: int):
         path = place(self.folder, step)
         try:
-            self._checkpoint.read(str(path / "variables")).assert_consumed()
+            self._checkpoint.read(str(path.resolve() / "variables")).assert_consumed()
         except (AssertionError, ValueError, tf.errors.OpError) as error:
             raise _does_not_fit(path, error) from error
 

@@ -1,5 +1,6 @@
 """A worker or a parameter server of a cluster: it does what the chief asks for, until that is done or gone."""
 
+import hashlib
 import json
 import math
 import threading
@@ -8,7 +9,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from rectrain.cluster import Cluster, check_port_is_free
+from rectrain.cluster import Cluster, Member, check_port_is_free
 from rectrain.config import TrainConfig
 from rectrain.console import say
 from rectrain.data.by_number import FileBatches, ShuffledBatches
@@ -48,6 +49,7 @@ def serve_until_the_end(cluster: Cluster, hello: dict, wait_s: float, signals: S
                 until = time.monotonic() + _GRACE_S
             if watch.gone:
                 raise InputError(f"{gone(cluster.chief)} {cluster.me} ends too; what the chief had saved stays.")
+    del server  # it has to live until here
     if end.why:
         raise InputError(end.why)
 
@@ -66,10 +68,15 @@ class _End:
 
 
 class Batches:
-    """What a worker reads, of its own copy or its own way to the prepared data."""
+    """What a worker reads, of its own copy or its own way to the prepared data.
 
-    def __init__(self, prepared: Prepared, config: TrainConfig):
-        self.prepared, self.config = prepared, config
+    Args:
+        hello: as serve_until_the_end's. The chief names it with each request, as a worker may have come later.
+    """
+
+    def __init__(self, prepared: Prepared, config: TrainConfig, hello: dict, me: Member):
+        self.prepared, self.config, self.me = prepared, config, me
+        self._key = key_of(hello)
         self._sources: dict[tuple, ShuffledBatches | FileBatches] = {}
         self._lock = threading.Lock()
 
@@ -77,15 +84,17 @@ class Batches:
         remote.serve(TRAIN_BATCH, self.of_training)
         remote.serve(SPLIT_BATCH, self.of_split)
 
-    def of_training(self, number, names) -> list[np.ndarray]:
+    def of_training(self, key, number, names) -> list[np.ndarray]:
         """The named columns of a batch of training."""
-        return self._columns("shuffled", int(number), names)
+        return self._columns(_text(key), "shuffled", int(number), names)
 
-    def of_split(self, split, number, names) -> list[np.ndarray]:
+    def of_split(self, key, split, number, names) -> list[np.ndarray]:
         """The same of one of a split in the order of its files."""
-        return self._columns(SPLITS[int(split)], int(number), names)
+        return self._columns(_text(key), SPLITS[int(split)], int(number), names)
 
-    def _columns(self, kind: str, number: int, names) -> list[np.ndarray]:
+    def _columns(self, key: str, kind: str, number: int, names) -> list[np.ndarray]:
+        if key != self._key:
+            raise InputError(f"{self.me} came back with another config, version or data than the chief's.")
         wanted = tuple(_text(name) for name in names)
         with self._lock:
             if (kind, wanted) not in self._sources:
@@ -107,6 +116,10 @@ class Batches:
             num_readers=readers_of(trainer, Alone()).number,
             views=views,
         )
+
+
+def key_of(hello: dict) -> str:
+    return hashlib.sha256(json.dumps(hello, sort_keys=True).encode()).hexdigest()
 
 
 def _text(value) -> str:

@@ -29,7 +29,7 @@ from rectrain.errors import InputError, first_line
 from rectrain.evaluation.evaluate import Scored
 from rectrain.same_config import difference, word
 from rectrain.training import remote
-from rectrain.training.member import END, HELLO, SPLIT_BATCH, TRAIN_BATCH, cluster_spec
+from rectrain.training.member import END, HELLO, SPLIT_BATCH, TRAIN_BATCH, cluster_spec, key_of
 from rectrain.training.precision import float32_layers
 from rectrain.training.steps import Steps
 from rectrain.training.trainer import history_views
@@ -77,6 +77,13 @@ def connect(cluster: Cluster, hello: dict, wait_s: float) -> tf.distribute.Strat
             )
             end(cluster, why)
             raise InputError(why)
+    if strategy.num_replicas_in_sync > 1:
+        why = (
+            f"each worker sees {strategy.num_replicas_in_sync} GPUs, and uses one. Start one worker for each of them, "
+            "with its own CUDA_VISIBLE_DEVICES."
+        )
+        end(cluster, why)
+        raise InputError(why)
     return strategy
 
 
@@ -103,10 +110,18 @@ def _ask(member: Member, name: str, arguments: list | None = None) -> bytes:
 
 
 class Workers:
-    """Has batches trained on and scored by the workers of a cluster."""
+    """Has batches trained on and scored by the workers of a cluster.
 
-    def __init__(self, cluster: Cluster, steps: Steps, prepared: Prepared, config: TrainerConfig, wait_s: float):
+    Args:
+        hello: what the workers have in common with this process.
+    """
+
+    def __init__(
+        self, cluster: Cluster, steps: Steps, prepared: Prepared, config: TrainerConfig, hello: dict, wait_s: float
+    ):
         self.steps, self.prepared, self.config, self.wait_s = steps, prepared, config, wait_s
+        self.lost = False  # what only the servers held
+        self._key = key_of(hello)
         self.members = [member for member in cluster.members if member.job == "worker"]
         self._server_watch = Watch([member for member in cluster.members if member.job == "ps"])
         self._worker_watch = Watch(self.members)
@@ -143,6 +158,7 @@ class Workers:
 
     def rows_trained(self) -> int:
         """Rows that steps were made of, each as often as it was; the servers count. Exact while no unit is out."""
+        assert self.steps.rows_trained is not None
         return int(self.steps.rows_trained.numpy())
 
     def score(self, split: str) -> Iterator[Scored]:
@@ -202,7 +218,7 @@ class Workers:
     def _check(self):
         """Raises InputError where waiting has no sense."""
         if self._server_watch.gone:
-            raise _lost(self._server_watch.gone)
+            raise self._loss(self._server_watch.gone[0])
         if time.monotonic() - self._last_result > self.wait_s:
             away = self._worker_watch.gone
             who = f"{', '.join(map(str, away))} cannot be reached" if away else "all can be reached"
@@ -216,11 +232,16 @@ class Workers:
         until = time.monotonic() + _NEWS_S
         while isinstance(error, _OF_LOSS) and time.monotonic() < until:
             if self._server_watch.gone:
-                return _lost(self._server_watch.gone)
+                return self._loss(self._server_watch.gone[0])
             time.sleep(_LOOK_S)
         if isinstance(error, _OF_LOSS):
+            self.lost = True
             return InputError(f"the cluster has failed: {first_line(error)} {_AGAIN}")
         return error
+
+    def _loss(self, server: Member) -> InputError:
+        self.lost = True
+        return InputError(f"{gone(server)} Its part of the tables is lost with it. {_AGAIN}")
 
     def _train(self, first, stop):
         return self.steps.train_steps(
@@ -250,13 +271,11 @@ class Workers:
         wanted = list(self._specs)
 
         def batch(number):
-            columns = remote.call(name, [*arguments, number, wanted], [spec.dtype for spec in self._specs.values()])
+            columns = remote.call(
+                name, [self._key, *arguments, number, wanted], [spec.dtype for spec in self._specs.values()]
+            )
             for column, spec in zip(columns, self._specs.values(), strict=True):
                 column.set_shape(spec.shape)
             return dict(zip(wanted, columns, strict=True))
 
         return tf.data.Dataset.range(first, stop).map(batch, num_parallel_calls=2).prefetch(_READ_AHEAD)
-
-
-def _lost(members: list[Member]) -> InputError:
-    return InputError(f"{gone(members[0])} Its part of the tables is lost with it. {_AGAIN}")

@@ -178,6 +178,11 @@ class Trainer:
             if stop:
                 self.signals.note()
 
+    @property
+    def weights_are_there(self) -> bool:
+        """False where they were lost with a server that held a part of them."""
+        return self.workers is None or not self.workers.lost
+
     def _losses(self, iterator) -> Iterator[np.ndarray]:
         """Those of one compiled call after the other, up to where something else is due."""
         first, stop = self.done.step, self._next_stop()
