@@ -29,7 +29,19 @@ from rectrain.training.checkpoint import Checkpoints
 from rectrain.training.restore import restore_model
 from tests import samples
 from tests.clusters import RECTRAIN, ROOT, addresses, ended, outputs, start
-from tests.test_mirrored import CASES, CONSTANT, NUM_STEPS, RATE, config_of, dataset, learned_by, schema_of, scores
+from tests.test_mirrored import (
+    CASES,
+    CONSTANT,
+    L2_AND_CLIP,
+    NUM_STEPS,
+    RATE,
+    assert_close,
+    config_of,
+    dataset,
+    learned_by,
+    schema_of,
+    scores,
+)
 
 OF_WHOLE_TABLES = ("deepfm", "adam", "l2_table")  # regularize=frequency, adam, regularize=table: refused
 SUPPORTED = tuple(case for case in CASES if case not in OF_WHOLE_TABLES)
@@ -119,11 +131,13 @@ def learned_by_servers(cases: tuple[str, ...]) -> dict:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("case", SUPPORTED)
-def test_one_worker_learns_on_servers_what_one_process_learns_bit_for_bit(case):
-    received, expected = learned_by_servers(SUPPORTED)[case], learned_by(tuple(CASES), (1,))[case, 0]
-    assert received.keys() == expected.keys()
-    for name, value in expected.items():
-        np.testing.assert_array_equal(received[name], value, err_msg=name)
+def test_one_worker_learns_on_servers_what_one_process_learns(case):
+    """Bit for bit; a norm over all gradients is a sum in another order where tables have parts."""
+    received, expected = learned_by_servers(SUPPORTED)[case], learned_by(SUPPORTED, (1,))[case, 0]
+    assert_close(received, expected)
+    if not {*L2_AND_CLIP} <= {*CASES[case]}:
+        for name, value in expected.items():
+            np.testing.assert_array_equal(received[name], value, err_msg=name)
 
 
 # Runs of real processes.
@@ -157,6 +171,11 @@ class Processes:
             job, index = name.split()
             arguments = (*RECTRAIN, *RUN, ON_SERVERS, *self.words, *words)
             self.running[name] = start(self.addresses, job, int(index), *arguments, cwd=self.folder)
+
+    def kill(self, name: str):
+        process = self.running.pop(name)
+        process.kill()
+        process.communicate()
 
     def named(self, name: str) -> str:
         job, index = name.split()
@@ -248,7 +267,7 @@ def test_a_worker_that_is_killed_and_comes_back_loses_no_row(tmp_path):
     with cluster(tmp_path, 2, 2, *LONG) as processes:
         processes.start()
         wait_for_line(tmp_path, 2)
-        processes.running.pop("worker 0").kill()
+        processes.kill("worker 0")
         wait_for_line(tmp_path, 6)  # the other goes on
         processes.start("worker 0")
         for name, (code, text) in processes.ends(480).items():
@@ -266,7 +285,7 @@ def test_a_lost_server_or_chief_ends_the_run_by_name_and_it_goes_on_from_its_che
     with cluster(tmp_path, 2, 2, *LONG) as processes:
         processes.start()
         wait_for_line(tmp_path, 3)
-        processes.running.pop(lost).kill()
+        processes.kill(lost)
         killed = time.monotonic()
         found = processes.ends(60)
         assert time.monotonic() - killed < 60
