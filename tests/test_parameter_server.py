@@ -23,7 +23,9 @@ import tensorflow as tf
 
 from rectrain.features import tables
 from rectrain.features.tables import normal_columns
+from rectrain.optimizers.parts import pieces
 from rectrain.outputs.run_report import weights_sha256
+from rectrain.training import variable_files
 from rectrain.training.build import build_steps, variables_by_name
 from rectrain.training.checkpoint import Checkpoints
 from rectrain.training.restore import restore_model
@@ -83,9 +85,22 @@ def learned_on_servers(case: str, strategy, coordinator, folder: Path) -> dict[s
     alone = built(case, tf.distribute.OneDeviceStrategy("/cpu:0"))
     variables = variables_by_name(alone.model, alone.optimizer)
     Checkpoints(folder, variables, keep=1).restore(1)
+    assert_comes_back(steps, folder)
     found = {name: variable.numpy() for name, variable in variables.items()}
     assert int(steps.rows_trained.numpy()) > NUM_STEPS
     return {"losses": losses, **found, **scores(steps, samples.batch(schema_of(case), 7, seed=999))}
+
+
+def assert_comes_back(steps, folder: Path):
+    """What the servers read from their checkpoint is what they wrote."""
+    tables = [weight for weight in steps.model.trainable_variables if weight.path.endswith("/table")]
+    before = [np.concatenate([*pieces(table)]) for table in tables]
+    for table in tables:
+        for part in table._value.variables:
+            part.assign(part + 1)
+    Checkpoints(folder, variables_by_name(steps.model, steps.optimizer), keep=1).restore(1)
+    for table, expected in zip(tables, before, strict=True):
+        np.testing.assert_array_equal(np.concatenate([*pieces(table)]), expected, err_msg=table.path)
 
 
 def assert_spread(steps):
@@ -104,6 +119,7 @@ def assert_spread(steps):
 
 def save_learned(file: str, cases: tuple[str, ...]):
     """Runs in a process of its own."""
+    variable_files._PIECE = 60  # numbers: several pieces of a part
     strategy, servers = cluster_of_one_process(SERVERS)
     coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
     arrays = {}

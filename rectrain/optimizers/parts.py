@@ -42,9 +42,13 @@ def sharded(parts: list[tf.Variable], name: str):
     return parts[0] if len(parts) == 1 else ShardedVariable(parts, name=name)
 
 
+def are_in_parts(value) -> bool:
+    return isinstance(value, ShardedVariable)
+
+
 def parts_of(value) -> list[tf.Variable]:
     """The parts of a table, or the variable alone that has none."""
-    return value.variables if isinstance(value, ShardedVariable) else [value]
+    return value.variables if are_in_parts(value) else [value]
 
 
 def in_parts(weights: list[keras.Variable]) -> list[keras.Variable]:
@@ -53,14 +57,14 @@ def in_parts(weights: list[keras.Variable]) -> list[keras.Variable]:
 
 
 def _held_parts(weight: keras.Variable) -> list[keras.Variable]:
-    if not isinstance(weight._value, ShardedVariable):
+    if not are_in_parts(weight._value):
         return [weight]
     return [Held(part, weight.name, weight.path) for part in parts_of(weight._value)]
 
 
 def pieces(weight: keras.Variable) -> Iterator[np.ndarray]:
     """A weight from its first row to the last; of a table in parts some rows at a time: no process holds them all."""
-    if not isinstance(weight._value, ShardedVariable):
+    if not are_in_parts(weight._value):
         yield weight.numpy()
         return
     for part in parts_of(weight._value):
