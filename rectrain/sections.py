@@ -94,7 +94,9 @@ def bench_config(raw: dict) -> BenchConfig:
     """The same for `rectrain bench`."""
     config = parse(BenchConfig, _with_settings(raw), "")
     if config.strategy.name in ("multi_worker", "parameter_server"):
-        raise InputError(f"strategy={config.strategy.name}: rectrain bench times one process. Set strategy=one.")
+        raise InputError(
+            f"strategy={config.strategy.name}: rectrain bench measures one process. Set strategy=one or mirrored."
+        )
     if config.optimizer.regularize == "frequency":
         raise InputError(
             "optimizer.regularize=frequency needs the counts of a data set's values, which rectrain bench has not. Set "

@@ -44,7 +44,7 @@ def ended(processes: list[subprocess.Popen]) -> Iterator[list[subprocess.Popen]]
     finally:
         for process in processes:
             process.kill()
-            process.wait()
+            process.communicate()
 
 
 def outputs(processes: list[subprocess.Popen], timeout_s: float = 240) -> list[tuple[int, str]]:

@@ -6,6 +6,7 @@ import dataclasses
 import re
 import shlex
 import typing
+from itertools import dropwhile
 from pathlib import Path
 from types import NoneType
 
@@ -22,6 +23,7 @@ from rectrain.evaluation import regression
 from rectrain.hydra_errors import with_key_added
 from rectrain.sections import (
     bench_config,
+    cluster_config,
     compare_config,
     evaluate_config,
     export_config,
@@ -48,7 +50,8 @@ def commands(program):
     """(page, words) of each command line of that program in a ```sh block."""
     code = [(page, block) for page, text in TEXTS.items() if page != HISTORY for block in blocks(text, "sh")]
     split = [(page, shlex.split(line, comments=True)) for page, block in code for line in block.splitlines()]
-    return [(page, words[1:]) for page, words in split if words[:1] == [program]]
+    bare = [(page, list(dropwhile(re.compile("[A-Z_]+=").match, words))) for page, words in split]
+    return [(page, words[1:]) for page, words in bare if words[:1] == [program]]
 
 
 def section(page, heading):
@@ -101,6 +104,9 @@ def test_every_command_composes(page, words, conf):
     words = list(words)
     command = words.pop(0) if words and words[0].isalpha() else "train"
     assert command in COMMANDS
+    if command == "cluster":
+        check_cluster(words)
+        command, words = "train", words[words.index("--") + 1 :]
     for flag in ("--config-dir", "--cfg"):
         if flag in words:
             assert words.pop(words.index(flag) + 1) in ("conf", "job")
@@ -120,6 +126,11 @@ def test_every_command_composes(page, words, conf):
         "bench": bench_config,
     }
     check[command](OmegaConf.to_container(composed, resolve=True))
+
+
+def check_cluster(words):
+    composed = compose_as_the_command_line("cluster", words[: words.index("--")])
+    cluster_config(OmegaConf.to_container(composed, resolve=True))
 
 
 def compose_as_the_command_line(command, words):

@@ -130,12 +130,11 @@ def test_where_a_process_is_killed_the_other_says_so_and_all_go_on_together(tmp_
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()
     broken.mkdir()
-    long = ("trainer.epochs=40", "trainer.patience=null", "trainer.steps_per_call=2", "trainer.save_every_s=0")
+    long = ("trainer.epochs=8", "trainer.patience=null", "trainer.steps_per_call=2", "trainer.save_every_s=0")
     for code, text in run_workers(whole, *long):
         assert code == 0, text
     with ended(workers(broken, *long)) as processes:
         _wait_for(lambda: list((broken / "run/checkpoints").glob("step-*")), processes)
-        time.sleep(1)
         processes[killed].kill()
         started = time.monotonic()
         other = processes[1 - killed]
@@ -165,8 +164,8 @@ def _wait_for(condition, processes: list[subprocess.Popen], timeout_s: float = 1
 def test_a_signal_to_one_process_stops_all_after_saving(tmp_path, signalled):
     long = ("trainer.epochs=100", "trainer.patience=null", "trainer.steps_per_call=2", "trainer.eval_every_steps=500")
     with ended(workers(tmp_path, *long)) as processes:
-        _wait_for((tmp_path / "run/config.yaml").exists, processes)
-        time.sleep(8)
+        _wait_for((tmp_path / "run/train.log").exists, processes)
+        time.sleep(5)
         processes[signalled].send_signal(signal.SIGTERM)
         found = outputs(processes, 60)
     for code, text in found:

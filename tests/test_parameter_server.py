@@ -376,7 +376,7 @@ def test_what_cannot_be_done_on_servers_is_refused(rectrain, monkeypatch, words,
 def test_bench_refuses_a_cluster(rectrain):
     code, _, err = rectrain("bench", "model=lr", ON_SERVERS)
     assert code == 2
-    assert "rectrain bench times one process" in err
+    assert "strategy=parameter_server: rectrain bench measures one process" in err
 
 
 def test_a_table_drawn_in_pieces_is_the_one_drawn_whole(monkeypatch):

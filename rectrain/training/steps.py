@@ -30,7 +30,7 @@ class Steps:
                 self.rows_trained = tf.Variable(0, trainable=False, dtype=tf.int64, name="rows_trained")
         specs = {name: tf.TensorSpec(x.shape, x.dtype) for name, x in model.input.items()}
         # The signature makes one trace serve batches of all sizes.
-        self._score = tf.function(self.predictions, input_signature=[specs], autograph=False)
+        self._score = tf.function(self._score_batch, input_signature=[specs], autograph=False)
         self._train_batch = tf.function(self._train_one, reduce_retracing=True, autograph=False)
 
     def distribute(self, dataset):
@@ -101,6 +101,20 @@ class Steps:
         """Predictions for a packed batch: {task: float32 (B,)}, a probability or a number as the label is."""
         with float32_layers(self.model):
             return self._score({name: batch[name] for name in self._inputs})
+
+    def _score_batch(self, inputs: dict) -> dict:
+        """Each replica scores a share of the rows, which are put side by side again; of several processes the first."""
+        alone = len(self.strategy.extended.worker_devices) == 1
+        if alone or isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            return self.predictions(inputs)  # other processes have other batches, and not as many: no step of theirs
+        of_replicas = self.strategy.experimental_local_results(self.strategy.run(self._score_share, (inputs,)))
+        return {task.name: tf.concat([scores[task.name] for scores in of_replicas], axis=0) for task in self.tasks}
+
+    def _score_share(self, inputs: dict) -> dict:
+        context = tf.distribute.get_replica_context()
+        rows = tf.shape(next(iter(inputs.values())))[0]
+        start, stop = ((context.replica_id_in_sync_group + i) * rows // context.num_replicas_in_sync for i in (0, 1))
+        return self.predictions({name: column[start:stop] for name, column in inputs.items()})
 
     def predictions(self, inputs: dict) -> dict:
         """What `score` computes, of the model's inputs, to be traced; the layers compute as they are set to."""
