@@ -26,7 +26,7 @@ STEPS = (100, 300)
 BATCH_SIZE = 512
 SLOTS = 2  # of lazy_adam
 HEADER = """\
-| table rows | table bytes | KiB a step | server RSS / table bytes | workers | chief | train rows/s | seconds |
+| rows in tables | table, MiB | kB a step | RSS of servers, MiB | of workers | of the chief | train rows/s | seconds |
 |---|---|---|---|---|---|---|---|"""
 
 
@@ -116,13 +116,14 @@ def peak(pid: int) -> int:
 
 def line(rows: int, width: int, few: dict, more: dict) -> str:
     table = rows * width * 4 * (1 + SLOTS)
-    per_step = (more["bytes"] - few["bytes"]) / (STEPS[1] - STEPS[0]) / 1024
+    per_step = (more["bytes"] - few["bytes"]) / (STEPS[1] - STEPS[0]) / 1000
     memory = more["memory"]
-    servers = ", ".join(f"{memory[name] / table:.3f}" for name in memory if name.startswith("ps"))
-    others = ", ".join(f"{memory[name] / 2**20:.0f} MiB" for name in memory if name.startswith("worker"))
+    servers, workers = (
+        ", ".join(f"{memory[name] / 2**20:,.0f}" for name in memory if name.startswith(job)) for job in ("ps", "worker")
+    )
     return (
-        f"| {rows:,} | {table / 2**20:,.0f} MiB | {per_step:.1f} | {servers} | {others} | "
-        f"{memory['chief 0'] / 2**20:.0f} MiB | {more['report']['throughput']['train_rows_per_s']:,.0f} | "
+        f"| {rows:,} | {table / 2**20:,.0f} | {per_step:.0f} | {servers} | {workers} | "
+        f"{memory['chief 0'] / 2**20:,.0f} | {more['report']['throughput']['train_rows_per_s']:,.0f} | "
         f"{more['seconds']:.0f} |"
     )
 

@@ -39,15 +39,19 @@ def serve(config: TrainConfig, cluster: Cluster, hello: dict):
 
 @contextlib.contextmanager
 def connected(
-    config: TrainConfig, cluster: Cluster, prepared: Prepared, hello: dict
+    config: TrainConfig, cluster: Cluster, prepared: Prepared, hello: dict, presence: contextlib.AbstractContextManager
 ) -> Iterator[tuple["tf.distribute.Strategy", Callable[["Steps"], "Workers"]]]:
-    """The strategy of the cluster, and what puts its workers to work; at the end all hear how the chief ended."""
+    """The strategy of the cluster, and what puts its workers to work; at the end all hear how the chief ended.
+
+    Args:
+        presence: as connect's.
+    """
     from rectrain.training.parameter_server import Workers, connect, end
 
     wait_s = config.strategy.wait_s
     assert wait_s is not None
     hello = with_data(hello, prepared)
-    strategy = connect(cluster, hello, wait_s)
+    strategy = connect(cluster, hello, wait_s, presence)
     with contextlib.ExitStack() as stack:
         try:
             yield (

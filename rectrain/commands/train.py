@@ -22,6 +22,7 @@ from rectrain.sections import train_config
 from rectrain.signals import Signals
 from rectrain.tasks import from_config
 from rectrain.training.team import Alone, Team
+from rectrain.training.watch import Presence
 
 # Of the config: what decides the numbers of a run, so that it can only go on with them as they were.
 _FIXED = ("seed", "task", "model", "optimizer", "data", "trainer")
@@ -77,11 +78,16 @@ def _servers(config: TrainConfig) -> cluster.Cluster:
     return cluster.from_environment(config.strategy.name)
 
 
-def _connected(config: TrainConfig, raw: dict, prepared: Prepared) -> contextlib.AbstractContextManager:
+def _presence(config: TrainConfig) -> contextlib.AbstractContextManager:
+    """Of the chief of parameter servers, which others wait for while it prepares the data."""
+    return Presence(_servers(config).me) if config.strategy.name == "parameter_server" else contextlib.nullcontext()
+
+
+def _connected(config: TrainConfig, raw: dict, prepared: Prepared, presence) -> contextlib.AbstractContextManager:
     """(strategy, what puts its workers to work) of parameter servers; without them neither is anything."""
     if config.strategy.name != "parameter_server":
         return contextlib.nullcontext((None, lambda steps: None))
-    return parameter_server.connected(config, _servers(config), prepared, _hello(raw))
+    return parameter_server.connected(config, _servers(config), prepared, _hello(raw), presence)
 
 
 def _lead(config, raw, run_dir: RunDir, config_yaml, command, signals, team) -> dict:
@@ -127,11 +133,14 @@ def _fixed(raw: dict, **more) -> dict:
 
 def _run(config: TrainConfig, raw, run_dir: RunDir, checkpoints: Path, config_yaml, command, signals, team) -> dict:
     started, clock = datetime.now(UTC), time.perf_counter()
-    prepared = prepare_and_say(config.data)
-    prepare_seconds = time.perf_counter() - clock
+    with contextlib.ExitStack() as presence:
+        presence.enter_context(_presence(config))
+        prepared = prepare_and_say(config.data)
+        prepare_seconds = time.perf_counter() - clock
 
-    # TensorFlow is loaded here, after everything that can be wrong without it.
-    import_tensorflow()
+        # TensorFlow is loaded here, after everything that can be wrong without it.
+        import_tensorflow()
+        until_connected = presence.pop_all()
     from rectrain.training.build import build_trainer
     from rectrain.training.trainer import readers_of
 
@@ -139,7 +148,7 @@ def _run(config: TrainConfig, raw, run_dir: RunDir, checkpoints: Path, config_ya
     fixed = _fixed(raw, **{"prepared data": prepared.folder.name})  # it names all that the files and the schema are
     fixed["trainer"]["readers"] = readers_of(config.trainer, team).number
     tracker = _Tracker(run_dir)
-    with _connected(config, raw, prepared) as (strategy, workers_for):
+    with _connected(config, raw, prepared, until_connected) as (strategy, workers_for):
         with team.naming_the_lost():
             trainer = build_trainer(
                 config,

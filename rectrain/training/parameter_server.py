@@ -52,39 +52,53 @@ _OF_LOSS = (
 _AGAIN = "What was saved stays: start all processes again, with resume=true and the hydra.run.dir."
 
 
-def connect(cluster: Cluster, hello: dict, wait_s: float) -> tf.distribute.Strategy:
+def connect(
+    cluster: Cluster, hello: dict, wait_s: float, presence: contextlib.AbstractContextManager
+) -> tf.distribute.Strategy:
     """The strategy of a cluster whose processes are all there and run the same.
 
+    Args:
+        presence: of this process; it ends when TensorFlow takes the port.
     Raises:
         InputError: one did not come, or differs; says which and in what.
     """
     servers = [member for member in cluster.members if member.job == "ps"]
     workers = [member for member in cluster.members if member.job == "worker"]
     say(f"waiting for {len(workers)} workers and {len(servers)} parameter servers")
-    wait_for([*workers, *servers], wait_s)
+    with presence:
+        wait_for([*workers, *servers], wait_s)
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         cluster_spec(cluster), task_type="chief", task_id=0, rpc_layer="grpc"
     )
-    strategy = tf.distribute.experimental.ParameterServerStrategy(resolver)
-    for member in (*servers, *workers):
+    try:
+        strategy = tf.distribute.experimental.ParameterServerStrategy(resolver)
+        _check_alike(cluster, strategy, hello)
+    except tf.errors.OpError as error:
+        raise InputError(
+            f"the processes of the cluster answer, but not as TensorFlow's: {first_line(error)} Does another program "
+            "have one of their ports, or has one ended?"
+        ) from error
+    except InputError as error:
+        end(cluster, str(error))
+        raise
+    return strategy
+
+
+def _check_alike(cluster: Cluster, strategy: tf.distribute.Strategy, hello: dict):
+    for member in cluster.members[1:]:
         expected = {**hello, "prepared data": None} if member.job == "ps" else hello
         found = difference(json.loads(_ask(member, HELLO)), expected)
         if found is not None:
             key, theirs, ours = found
-            why = (
+            raise InputError(
                 f"{member} has {key}={word(theirs)}, and {cluster.chief} has {key}={word(ours)}. Start all processes "
                 "with one command, of one version and over one set of data."
             )
-            end(cluster, why)
-            raise InputError(why)
     if strategy.num_replicas_in_sync > 1:
-        why = (
+        raise InputError(
             f"each worker sees {strategy.num_replicas_in_sync} GPUs, and uses one. Start one worker for each of them, "
             "with its own CUDA_VISIBLE_DEVICES."
         )
-        end(cluster, why)
-        raise InputError(why)
-    return strategy
 
 
 def end(cluster: Cluster, why: str = ""):

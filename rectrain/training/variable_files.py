@@ -4,6 +4,7 @@ A part is read and written by the server that holds it, some rows at a time: Ten
 of all of them in memory. The files fit those of a table that is whole, and the other way round.
 """
 
+import itertools
 import re
 from dataclasses import dataclass
 
@@ -11,7 +12,8 @@ import tensorflow as tf
 
 from rectrain.optimizers.parts import are_in_parts, parts_of
 
-_PIECE = 2**24  # numbers
+_SMALLEST = 2**22  # numbers of a piece
+_PIECES = 32  # of a part, at most
 _VALUE = "VARIABLE_VALUE"
 
 
@@ -94,11 +96,16 @@ class _StandIn(tf.__internal__.tracking.Trackable):
 def _pieces(name: str, table) -> list[_Piece]:
     num_rows, width = table.shape
     key = f"variables/{re.sub('/', '.S', name.replace('.', '..'))}/.ATTRIBUTES/{_VALUE}"
-    size, first, found = max(_PIECE // width, 1), 0, []
+    first, found = 0, []
     for part in parts_of(table):
-        for start in range(0, part.shape[0], size):
-            stop = min(start + size, part.shape[0])
+        for start, stop in itertools.pairwise(_cuts(part.shape[0], width, begins=first == 0)):
             spec = f"{num_rows} {width} {first + start},{stop - start}:0,{width}"
             found.append(_Piece(key, part, start, stop, spec))
         first += part.shape[0]
     return found
+
+
+def _cuts(num_rows: int, width: int, *, begins: bool) -> list[int]:
+    """Where the pieces of a part begin and end. The first one of a table has one row: TensorFlow keeps it for long."""
+    size = max(_SMALLEST // width, -(-num_rows // _PIECES), 1)
+    return sorted({0, *([1] if begins else []), *range(size, num_rows, size), num_rows})

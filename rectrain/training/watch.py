@@ -1,11 +1,12 @@
 """Whether the processes of a cluster are there, by the ports at which TensorFlow listens."""
 
+import contextlib
 import socket
 import threading
 import time
 from typing import Self
 
-from rectrain.cluster import Member
+from rectrain.cluster import Member, bound
 from rectrain.errors import InputError
 
 _EVERY_S = 1.0
@@ -35,6 +36,33 @@ def wait_for(members: list[Member], wait_s: float):
                 "processes, and see that their addresses in TF_CONFIG are right."
             )
         time.sleep(_EVERY_S / 4)
+
+
+class Presence:
+    """Lets others see that this process is there before TensorFlow listens at its port.
+
+    Raises:
+        InputError: another program has the port.
+    """
+
+    def __init__(self, member: Member):
+        self._socket = bound(member)
+        self._thread = threading.Thread(target=self._answer, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        with contextlib.suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)  # a close alone would leave the thread waiting
+        self._thread.join()
+        self._socket.close()
+
+    def _answer(self):
+        with contextlib.suppress(OSError):
+            while True:
+                self._socket.accept()[0].close()
 
 
 class Watch:
