@@ -220,13 +220,16 @@ def run_on_servers(folder: Path, workers: int, servers: int, *words: str) -> dic
     return report_of(folder)
 
 
-def wait_for_line(folder: Path, times: int, timeout_s: float = 240):
-    """Until so many evaluations are made."""
+def evaluations(folder: Path, number: int, timeout_s: float = 300) -> list[dict]:
+    """What metrics.jsonl holds when so many evaluations are made."""
     until = time.monotonic() + timeout_s
-    lines = folder / "run/metrics.jsonl"
-    while not lines.exists() or len(lines.read_text(encoding="utf-8").splitlines()) < times:
-        assert time.monotonic() < until, "no evaluation came"
-        time.sleep(0.1)
+    while time.monotonic() < until:
+        with contextlib.suppress(OSError):
+            lines = (folder / "run/metrics.jsonl").read_text(encoding="utf-8").splitlines()
+            if len(lines) >= number:
+                return [json.loads(line) for line in lines[:number]]
+        time.sleep(0.05)
+    raise AssertionError("no evaluation came")
 
 
 def forget_the_end(folder: Path):
@@ -280,20 +283,20 @@ def test_two_workers_learn_as_well_as_one_process(tmp_path):
 
 @pytest.mark.slow
 def test_a_worker_that_is_killed_and_comes_back_loses_no_row(tmp_path):
-    words = ("data.sample.rows=30000", "trainer.epochs=5", "trainer.patience=null", "trainer.steps_per_call=100")
+    words = ("data.sample.rows=60000", "trainer.epochs=6", "trainer.patience=null", "trainer.steps_per_call=172")
     with cluster(tmp_path, 2, 2, *words) as processes:
         processes.start()
-        wait_for_line(tmp_path, 1)
-        time.sleep(0.3)  # a unit of 100 steps takes longer
+        seconds = [entry["seconds"] for entry in evaluations(tmp_path, 2)]
+        time.sleep((seconds[1] - seconds[0]) / 4)  # each worker is amid the first of its two units of an epoch
         processes.kill("worker 0")
-        wait_for_line(tmp_path, 2)  # the other goes on
+        evaluations(tmp_path, 3)  # the other goes on
         processes.start("worker 0")
         for name, (code, text) in processes.ends(480).items():
             assert code == 0, f"{name}: {text}"
     report = report_of(tmp_path)
     assert report["status"] == "done"
-    assert report["steps"] == 5 * 343
-    assert 0 < report["rows"]["repeated"] <= 100 * 70
+    assert report["steps"] == 6 * 686
+    assert 0 < report["rows"]["repeated"] <= 172 * 70
     assert "trained on again, as a worker was lost" in (tmp_path / "run/report.html").read_text(encoding="utf-8")
 
 
@@ -302,7 +305,7 @@ def test_a_worker_that_is_killed_and_comes_back_loses_no_row(tmp_path):
 def test_a_lost_server_or_chief_ends_the_run_by_name_and_it_goes_on_from_its_checkpoint(tmp_path, lost):
     with cluster(tmp_path, 2, 2, *LONG) as processes:
         processes.start()
-        wait_for_line(tmp_path, 3)
+        evaluations(tmp_path, 3)
         processes.kill(lost)
         killed = time.monotonic()
         found = processes.ends(60)
@@ -319,7 +322,7 @@ def test_a_lost_server_or_chief_ends_the_run_by_name_and_it_goes_on_from_its_che
 def test_a_signal_to_all_processes_leaves_the_chief_time_to_save(tmp_path):
     with cluster(tmp_path, 2, 2, *LONG) as processes:
         processes.start()
-        wait_for_line(tmp_path, 3)
+        evaluations(tmp_path, 3)
         for process in processes.running.values():
             process.send_signal(signal.SIGTERM)
         found = processes.ends(60)
@@ -343,7 +346,7 @@ def test_a_process_of_another_config_is_refused_by_name(tmp_path):
     for name, (code, text) in found.items():
         assert code == 2, f"{name}: {text}"
         assert message in text, f"{name}: {text}"
-    assert not (tmp_path / "run").exists()
+    assert not (tmp_path / "run/config.yaml").exists()
 
 
 @pytest.mark.slow
