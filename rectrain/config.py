@@ -340,15 +340,14 @@ class StrategyConfig:
             raise InputError(f"strategy.devices and strategy.cpu_replicas need strategy=mirrored, not {self.name}.")
         if self.devices is not None and self.cpu_replicas is not None:
             raise InputError("strategy.cpu_replicas makes devices of its own; set it or strategy.devices to null.")
-        if (self.name == "multi_worker") != (self.communication is not None):
+        self._check_of_processes("communication", ("multi_worker",))
+        self._check_of_processes("wait_s", ("multi_worker", "parameter_server"))
+
+    def _check_of_processes(self, key: str, strategies: tuple[str, ...]):
+        if (getattr(self, key) is not None) != (self.name in strategies):
             raise InputError(
-                "strategy.communication is that of strategy=multi_worker, which needs it; received "
-                f"strategy.name={self.name}."
-            )
-        if (self.name in ("multi_worker", "parameter_server")) != (self.wait_s is not None):
-            raise InputError(
-                "strategy.wait_s is that of strategy=multi_worker and parameter_server, which need it; received "
-                f"strategy.name={self.name}."
+                f"strategy.{key} goes with strategy={' and '.join(strategies)}, and with no other; received "
+                f"strategy.name={self.name} and strategy.{key}={getattr(self, key)}."
             )
 
 
@@ -462,6 +461,7 @@ class EvaluateConfig:
     checkpoint: str | int | list[str | int]
     explain: NotNegativeCount
     output: str | None
+    strategy: StrategyConfig
     evaluate: EvaluateSection
 
 
@@ -477,6 +477,7 @@ class PredictConfig:
     input: str | list[str]
     output: str
     checkpoint: str | int
+    strategy: StrategyConfig
     predict: PredictSection
 
 

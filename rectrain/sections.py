@@ -119,7 +119,29 @@ def evaluate_config(raw: dict) -> EvaluateConfig:
         raise InputError(
             "run=null: expected the folder of a run, as in rectrain evaluate run=outputs/DATE/TIME_dcn_criteo."
         )
-    return parse(EvaluateConfig, raw, "")
+    config = parse(EvaluateConfig, raw, "")
+    if config.strategy.name == "parameter_server":
+        raise InputError(
+            "strategy=parameter_server trains; rectrain evaluate reads its checkpoints. Set strategy=auto."
+        )
+    if config.strategy.name == "multi_worker":
+        _refuse_what_needs_all_rows(config)
+    return config
+
+
+def _refuse_what_needs_all_rows(config: EvaluateConfig):
+    wanted = {
+        "input": config.input,
+        "explain": config.explain,
+        "evaluate.by": config.evaluate.by,
+        "evaluate.importance": config.evaluate.importance,
+    }
+    for key, value in wanted.items():
+        if value:
+            raise InputError(
+                f"{key}={value}: with strategy=multi_worker each process scores a part of a split, for its metrics "
+                f"alone. Leave {key} out, or set strategy=auto."
+            )
 
 
 def predict_config(raw: dict) -> PredictConfig:
@@ -131,7 +153,13 @@ def predict_config(raw: dict) -> PredictConfig:
                 f"{key}=null: expected {what}, as in rectrain predict run=outputs/DATE/TIME_dcn_criteo "
                 "input='new/*.tsv' output=scores.parquet."
             )
-    return parse(PredictConfig, raw, "")
+    config = parse(PredictConfig, raw, "")
+    if config.strategy.name in ("multi_worker", "parameter_server"):
+        raise InputError(
+            f"strategy={config.strategy.name}: rectrain predict is of one process. Give each machine files of its own with "
+            "input=, and an output of its own."
+        )
+    return config
 
 
 def export_config(raw: dict) -> ExportConfig:

@@ -11,7 +11,10 @@ import pytest
     [
         (["model=dcm"], "model=dcm: there is no configs/model/dcm.yaml. Did you mean 'dcn'?"),
         (["data=critoe"], "data=critoe: there is no configs/data/critoe.yaml. Did you mean 'criteo'?"),
-        (["experiment=tiny/dcm"], "experiment=tiny/dcm: there is no configs/experiment/tiny/dcm.yaml."),
+        (
+            ["experiment=tiny/dcm"],
+            "experiment=tiny/dcm: there is no configs/experiment/tiny/dcm.yaml. Did you mean 'dcn'?",
+        ),
         (["trainer.batchsize=3"], "trainer.batchsize: no such key. Did you mean 'batch_size'?"),
         (["model=dcn", "model.num_cros=2"], "model.num_cros: no such key. Did you mean 'num_crosses'?"),
         (["+model.num_cros=2"], "model.num_cros: no such key. Did you mean 'num_crosses'?"),

@@ -34,7 +34,7 @@ ROOMS = [
     {"online"},
     {"export"},
     {"commands"},
-    {"cli", "hydra_errors", "hydra_guard", "rerun"},
+    {"cli", "hydra_errors", "hydra_guard", "rerun", "__main__"},
 ]
 FILES = sorted(ROOT.rglob("*.py"))
 

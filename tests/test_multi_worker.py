@@ -2,9 +2,12 @@
 
 import functools
 import json
+import os
 import re
+import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -184,3 +187,94 @@ def test_another_config_and_other_data_are_refused_at_the_start_by_name(tmp_path
             assert code == 2
             assert re.search(message, text), text
     assert not (tmp_path / "run").exists() or not list((tmp_path / "run").iterdir())
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory) -> Path:
+    """The folder above a run of one device."""
+    folder = tmp_path_factory.mktemp("trained")
+    command = [sys.executable, *RECTRAIN, *RUN, "trainer.readers=2", "strategy=one", "trainer.keep_checkpoints=5"]
+    subprocess.run(command, cwd=folder, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    return folder
+
+
+def assert_same_metrics(found: dict, expected: dict):
+    for name, value in expected.items():
+        if isinstance(value, dict) and value["value"] is not None:
+            np.testing.assert_allclose(found[name]["value"], value["value"], rtol=1e-5, err_msg=name)
+        elif not isinstance(value, dict):
+            assert found[name] == value
+
+
+@pytest.mark.slow
+def test_two_processes_or_replicas_evaluate_what_one_does(trained):
+    expected = report(trained)["metrics"]["test"]["click"]
+    cluster = {"worker": addresses(WORKERS)}
+    words = (
+        *RECTRAIN,
+        "evaluate",
+        "run=run",
+        "checkpoint=[best,10]",
+        "output=by-workers.json",
+        "strategy=multi_worker",
+    )
+    with ended([start(cluster, "worker", i, *words, cwd=trained) for i in range(WORKERS)]) as processes:
+        for code, text in outputs(processes):
+            assert code == 0, text
+    words = (
+        *RECTRAIN,
+        "evaluate",
+        "run=run",
+        "output=by-replicas.json",
+        "strategy=mirrored",
+        "strategy.cpu_replicas=3",
+    )
+    subprocess.run([sys.executable, *words], cwd=trained, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    for name in ("by-workers", "by-replicas"):
+        found = json.loads((trained / f"{name}.json").read_text(encoding="utf-8"))
+        assert_same_metrics(found["metrics"]["test"]["click"], expected)
+        assert len(found["checkpoints"]) == (2 if name == "by-workers" else 1)
+
+
+@pytest.mark.slow
+def test_a_run_of_one_device_goes_on_with_two_processes(trained):
+    before = report(trained)
+    shutil.copytree(trained / "run", trained / "again")
+    (trained / "again/report.json").unlink()
+    *_, last = sorted((trained / "again/checkpoints").glob("step-*"))
+    shutil.rmtree(last)
+    words = ("trainer.readers=2", "trainer.keep_checkpoints=5", "hydra.run.dir=again", "resume=true")
+    for code, text in run_workers(trained, *words):
+        assert code == 0, text
+    after = json.loads((trained / "again/report.json").read_text(encoding="utf-8"))
+    assert (before["resumed"], after["resumed"]) == (0, 1)
+    np.testing.assert_allclose([x for _, x in after["losses"]], [x for _, x in before["losses"]], rtol=1e-5)
+    assert_same_metrics(after["metrics"]["test"]["click"], before["metrics"]["test"]["click"])
+
+
+@pytest.mark.parametrize("word", ["input=x.csv", "explain=2", "evaluate.by=[C1]", "evaluate.importance=1"])
+def test_what_needs_all_rows_is_refused(rectrain, word):
+    code, _, err = rectrain("evaluate", "run=run", "strategy=multi_worker", word)
+    assert code == 2
+    assert "with strategy=multi_worker each process scores a part of a split" in err
+    code, _, err = rectrain("predict", "run=run", "input=x", "output=y.csv", "strategy=multi_worker")
+    assert "strategy=multi_worker: rectrain predict is of one process" in err
+    code, _, err = rectrain("bench", "strategy=multi_worker")
+    assert "strategy=multi_worker: rectrain bench measures one process" in err
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["trainer.readers=600"], r"trainer.batch_size=512: each of the 600 readers \(trainer.readers\) gives a batch"),
+        (
+            ["strategy=one", "+strategy.wait_s=5"],
+            "those of strategy=multi_worker, which needs both; received strategy.",
+        ),
+        (["strategy=multi_worker", "strategy.wait_s=null"], "those of strategy=multi_worker, which needs both"),
+    ],
+)
+def test_settings_that_do_not_fit_are_told_by_their_keys(rectrain, words, message):
+    code, _, err = rectrain(*words, "data.sample.rows=2000")
+    assert code == 2
+    assert re.search(message, err), err

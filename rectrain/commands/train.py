@@ -1,14 +1,12 @@
 """rectrain [train]: prepared data, a model, the loop, a report."""
 
 import contextlib
-import importlib.metadata
 import json
 import tempfile
 import time
 from datetime import UTC, datetime
 from pathlib import Path
 
-from rectrain import cluster
 from rectrain.commands import parameter_server
 from rectrain.commands.prepare import prepare_and_say
 from rectrain.config import ExpectConfig, TrainConfig
@@ -21,8 +19,7 @@ from rectrain.schema import Schema
 from rectrain.sections import train_config
 from rectrain.signals import Signals
 from rectrain.tasks import from_config
-from rectrain.training.team import Alone, Team
-from rectrain.training.watch import Presence
+from rectrain.training.team import Alone, joined
 
 # Of the config: what decides the numbers of a run, so that it can only go on with them as they were.
 _FIXED = ("seed", "task", "model", "optimizer", "data", "trainer")
@@ -38,10 +35,11 @@ def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
         StoppedError: SIGTERM or SIGINT came; a run that had begun reports `status: stopped` first.
     """
     config = train_config(raw)
-    if config.strategy.name == "parameter_server" and not _servers(config).is_chief:
-        parameter_server.serve(config, _servers(config), _hello(raw))
+    hello = {**_fixed(raw), "resume": config.resume}
+    if parameter_server.is_helper(config):
+        parameter_server.serve(config, hello)
         return
-    with Signals() as signals, _team(config, raw) as team:
+    with Signals() as signals, joined(config.strategy, hello) as team:
         if team.is_chief:
             report = _lead(config, raw, run_dir, config_yaml, command, signals, team)
         else:
@@ -49,45 +47,6 @@ def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
             return
     if config.expect is not None:
         _check_expectation(config.expect, from_config(config.task, Schema.read(run_dir.schema)), report)
-
-
-def _team(config: TrainConfig, raw: dict) -> contextlib.AbstractContextManager[Alone]:
-    """The processes that train together, once they have met.
-
-    Raises:
-        InputError: TF_CONFIG or the cluster are not what the strategy needs.
-    """
-    if config.strategy.name == "multi_worker":
-        assert config.strategy.wait_s is not None
-        return Team(cluster.from_environment("multi_worker"), _hello(raw), config.strategy.wait_s)
-    if cluster.is_told() and config.strategy.name != "parameter_server":
-        raise InputError(
-            f"strategy={config.strategy.name} is of one process, and {cluster.VARIABLE} names several. Set "
-            f"strategy=multi_worker, or unset {cluster.VARIABLE}."
-        )
-    return contextlib.nullcontext(Alone())
-
-
-def _hello(raw: dict) -> dict:
-    """What all processes of a run must have in common."""
-    version = importlib.metadata.version("rectrain")
-    return {**_fixed(raw), "strategy": raw["strategy"], "resume": raw["resume"], "version of rectrain": version}
-
-
-def _servers(config: TrainConfig) -> cluster.Cluster:
-    return cluster.from_environment(config.strategy.name)
-
-
-def _presence(config: TrainConfig) -> contextlib.AbstractContextManager:
-    """Of the chief of parameter servers, which others wait for while it prepares the data."""
-    return Presence(_servers(config).me) if config.strategy.name == "parameter_server" else contextlib.nullcontext()
-
-
-def _connected(config: TrainConfig, raw: dict, prepared: Prepared, presence) -> contextlib.AbstractContextManager:
-    """(strategy, what puts its workers to work) of parameter servers; without them neither is anything."""
-    if config.strategy.name != "parameter_server":
-        return contextlib.nullcontext((None, lambda steps: None))
-    return parameter_server.connected(config, _servers(config), prepared, _hello(raw), presence)
 
 
 def _lead(config, raw, run_dir: RunDir, config_yaml, command, signals, team) -> dict:
@@ -133,14 +92,13 @@ def _fixed(raw: dict, **more) -> dict:
 
 def _run(config: TrainConfig, raw, run_dir: RunDir, checkpoints: Path, config_yaml, command, signals, team) -> dict:
     started, clock = datetime.now(UTC), time.perf_counter()
-    with contextlib.ExitStack() as presence:
-        presence.enter_context(_presence(config))
+    with parameter_server.presence(config) as stack:  # of the chief, which others wait for
         prepared = prepare_and_say(config.data)
         prepare_seconds = time.perf_counter() - clock
 
         # TensorFlow is loaded here, after everything that can be wrong without it.
         import_tensorflow()
-        until_connected = presence.pop_all()
+        presence = stack.pop_all()
     from rectrain.training.build import build_trainer
     from rectrain.training.trainer import readers_of
 
@@ -148,7 +106,8 @@ def _run(config: TrainConfig, raw, run_dir: RunDir, checkpoints: Path, config_ya
     fixed = _fixed(raw, **{"prepared data": prepared.folder.name})  # it names all that the files and the schema are
     fixed["trainer"]["readers"] = readers_of(config.trainer, team).number
     tracker = _Tracker(run_dir)
-    with _connected(config, raw, prepared, until_connected) as (strategy, workers_for):
+    hello = {**_fixed(raw), "resume": config.resume}
+    with parameter_server.connected(config, prepared, hello, presence) as (strategy, workers_for):
         with team.naming_the_lost():
             trainer = build_trainer(
                 config,

@@ -244,7 +244,8 @@ def _what_is_near(path: Path) -> str:
     try:
         names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except OSError as error:
-        return f"The folder {folder} cannot be read ({error.strerror or error})."
+        public = " data/README.md says where to get public data sets." if isinstance(error, FileNotFoundError) else ""
+        return f"The folder {folder} cannot be read ({error.strerror or error}).{public}"
     near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)
     if near:
         return f"Did you mean {' or '.join(map(repr, near))}?"

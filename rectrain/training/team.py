@@ -5,6 +5,8 @@ instead of being waited for, and keep those connections: the end of a process is
 """
 
 import contextlib
+import dataclasses
+import importlib.metadata
 import json
 import os
 import queue
@@ -17,7 +19,8 @@ from typing import Self
 
 import numpy as np
 
-from rectrain.cluster import Cluster, Member, bound, check_port_is_free
+from rectrain.cluster import VARIABLE, Cluster, Member, bound, check_port_is_free, from_environment, is_told
+from rectrain.config import StrategyConfig
 from rectrain.console import complain, say
 from rectrain.errors import InputError, first_line
 from rectrain.same_config import difference, word
@@ -207,6 +210,29 @@ class Team(Alone):
         if not self._over.wait(_GRACE_S):
             complain(str(self.lost))
             os._exit(2)
+
+
+def joined(strategy: StrategyConfig, hello: dict) -> contextlib.AbstractContextManager[Alone]:
+    """The processes of a command, once they have met; of any other strategy than multi_worker it is one.
+
+    Those of parameter servers do not take part in a command: its chief has work done by them.
+
+    Args:
+        hello: as Team's; the strategy and the version of rectrain are added.
+    Raises:
+        InputError: TF_CONFIG or the cluster are not what the strategy needs.
+    """
+    if strategy.name == "multi_worker":
+        assert strategy.wait_s is not None
+        version = importlib.metadata.version("rectrain")
+        told = {**hello, "strategy": dataclasses.asdict(strategy), "version of rectrain": version}
+        return Team(from_environment("multi_worker"), json.loads(json.dumps(told)), strategy.wait_s)
+    if is_told() and strategy.name != "parameter_server":
+        raise InputError(
+            f"strategy={strategy.name} is of one process, and {VARIABLE} names several. Set strategy=multi_worker, or "
+            f"unset {VARIABLE}."
+        )
+    return contextlib.nullcontext(Alone())
 
 
 def _stop_tensorflow(message: str):
