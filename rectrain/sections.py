@@ -156,8 +156,8 @@ def predict_config(raw: dict) -> PredictConfig:
     config = parse(PredictConfig, raw, "")
     if config.strategy.name in ("multi_worker", "parameter_server"):
         raise InputError(
-            f"strategy={config.strategy.name}: rectrain predict is of one process. Give each machine files of its own with "
-            "input=, and an output of its own."
+            f"strategy={config.strategy.name}: rectrain predict is of one process. Give each machine files of its own "
+            "with input=, and an output of its own."
         )
     return config
 

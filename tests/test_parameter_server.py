@@ -21,14 +21,17 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from rectrain.cluster import Member
+from rectrain.errors import InputError
 from rectrain.features import tables
 from rectrain.features.tables import normal_columns
 from rectrain.optimizers.parts import pieces
 from rectrain.outputs.run_report import weights_sha256
-from rectrain.training import variable_files
+from rectrain.training import variable_files, watch
 from rectrain.training.build import build_steps, variables_by_name
 from rectrain.training.checkpoint import Checkpoints
 from rectrain.training.restore import restore_model
+from rectrain.training.watch import Presence, is_up
 from tests import samples
 from tests.clusters import RECTRAIN, ROOT, addresses, ended, outputs, start
 from tests.test_mirrored import (
@@ -367,7 +370,7 @@ def test_processes_that_do_not_come_are_named_after_wait_s(tmp_path):
         (["optimizer=adam"], "optimizer=adam moves every row of a table"),
         (["optimizer.regularize=table"], "optimizer.regularize=table needs more of a table than the rows of a batch"),
         (["optimizer.regularize=frequency"], "optimizer.regularize=frequency needs more of a table"),
-        (["strategy.wait_s=null"], "strategy.wait_s is that of strategy=multi_worker and parameter_server"),
+        (["strategy.wait_s=null"], "strategy.wait_s goes with strategy=multi_worker and parameter_server"),
         ([], "strategy=parameter_server reads which processes there are from the variable TF_CONFIG, which is not set"),
     ],
 )
@@ -378,10 +381,49 @@ def test_what_cannot_be_done_on_servers_is_refused(rectrain, monkeypatch, words,
     assert message in err
 
 
-def test_bench_refuses_a_cluster(rectrain):
-    code, _, err = rectrain("bench", "model=lr", ON_SERVERS)
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["bench", "model=lr"], "strategy=parameter_server: rectrain bench measures one process"),
+        (["evaluate", "run=run"], "strategy=parameter_server is for training; rectrain evaluate reads the checkpoints"),
+        (
+            ["predict", "run=run", "input=a", "output=b"],
+            "strategy=parameter_server: rectrain predict is of one process",
+        ),
+        (["online", "model=lr"], "strategy=parameter_server: rectrain online learns on one device"),
+    ],
+)
+def test_other_commands_refuse_servers(rectrain, words, message):
+    code, _, err = rectrain(*words, ON_SERVERS)
     assert code == 2
-    assert "strategy=parameter_server: rectrain bench measures one process" in err
+    assert message in err
+
+
+def test_a_process_is_seen_before_tensorflow_listens_and_a_port_in_use_is_told():
+    member = Member("chief", 0, addresses(1)[0])
+    assert not is_up(member)
+    with Presence(member):
+        for _ in range(100):  # more than wait in line at a port
+            assert is_up(member)
+        with pytest.raises(InputError, match=r"this process is chief 0 .* cannot be had here"):
+            Presence(member)
+    assert not is_up(member)
+    with Presence(member):
+        assert is_up(member)
+
+
+def test_a_member_is_gone_after_some_looks_without_an_answer(monkeypatch):
+    monkeypatch.setattr(watch, "_EVERY_S", 0.05)
+    member = Member("ps", 1, addresses(1)[0])
+    with Presence(member), watch.Watch([member]) as looking:
+        time.sleep(0.5)
+        assert not looking.gone
+    with watch.Watch([member]) as looking:
+        until = time.monotonic() + 20
+        while not looking.gone:
+            assert time.monotonic() < until
+            time.sleep(0.01)
+        assert looking.gone == [member]
 
 
 def test_a_table_drawn_in_pieces_is_the_one_drawn_whole(monkeypatch):

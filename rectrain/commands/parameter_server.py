@@ -98,8 +98,11 @@ def _cluster() -> Cluster:
 
 def _told(config: TrainConfig, hello: dict, prepared: Prepared | None) -> dict:
     """With what every command's processes have in common; servers read no data."""
+    import tensorflow as tf
+
     return {
         **hello,
+        "tensorflow": tf.__version__,
         "strategy": json.loads(json.dumps(dataclasses.asdict(config.strategy))),
         "version of rectrain": importlib.metadata.version("rectrain"),
         "prepared data": None if prepared is None else prepared.manifest["key"],
