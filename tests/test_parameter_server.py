@@ -275,6 +275,7 @@ def test_a_run_on_servers_is_scored_and_exported_by_one_process(tmp_path, rectra
 
 @pytest.mark.slow
 def test_two_workers_learn_as_well_as_one_process(tmp_path):
+    """Those that set what they change, instead of adding it, were .001 to .015 worse here: moves were lost."""
     words = ("data.sample.rows=60000", "trainer.batch_size=256", "trainer.epochs=3", "trainer.steps_per_call=10")
     alone, served = tmp_path / "alone", tmp_path / "served"
     for folder in (alone, served):

@@ -37,6 +37,11 @@ def num_servers() -> int:
     return strategy.extended._num_ps
 
 
+def num_workers() -> int:
+    """How many move the weights of servers without waiting for each other; 0: there are no servers."""
+    return tf.distribute.get_strategy().extended._num_workers if num_servers() else 0
+
+
 def sharded(parts: list[tf.Variable], name: str):
     """One table of `parts`, in the order of their rows; a checkpoint holds it as one tensor."""
     return parts[0] if len(parts) == 1 else ShardedVariable(parts, name=name)
