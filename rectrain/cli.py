@@ -5,6 +5,7 @@ TensorFlow is not imported here, so that help, completion and config errors answ
 
 import atexit
 import gc
+import importlib
 import os
 import re
 import shlex
@@ -13,7 +14,8 @@ import tempfile
 import traceback
 from pathlib import Path
 
-COMMANDS = ("train", "prepare", "online", "predict", "evaluate", "export", "compare", "bench", "cluster")
+_FILES = sorted(path.stem for path in (Path(__file__).parent / "commands").glob("[a-z]*.py"))
+COMMANDS = ("train", *(name for name in _FILES if name != "train"))  # rectrain/commands/<name>.py
 _RUNS = ("train", "online")  # commands that write a run directory
 _behind_dashes: list[str] = []  # the run of a cluster, as it was typed
 _PLAIN = re.compile(r"[\w./-]+")  # what Hydra takes without quotes
@@ -34,14 +36,22 @@ def _main(argv: list[str]) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from rectrain.console import complain, open_terminal
+    from rectrain import completion, usage
+    from rectrain.console import complain, open_terminal, say
     from rectrain.errors import InputError, printable
     from rectrain.hydra_guard import check_words, install
 
     open_terminal()
     try:
+        if any(flag in argv for flag in completion.FLAGS):
+            return completion.main(argv, COMMANDS)
         command, overrides = _split(argv)
+        if command == "init":  # where data= chooses no YAML, but names the file that one is made for
+            overrides = [re.sub(r"^data=", "data.files=", word) for word in overrides]
         overrides, _behind_dashes[:] = _cut(command, overrides)
+        if command != "train" and any(flag in overrides for flag in usage.FLAGS):
+            say(usage.usage(command))
+            return 0
         install()
         check_words(_in_one_piece(overrides))
         return _run(command, overrides, shlex.join(["rectrain", *argv]))
@@ -220,39 +230,10 @@ def _explain(error: Exception, run_dir) -> tuple[int, str]:
 
 
 def _run_command(command: str, raw, run_dir, config_yaml: str, typed: str):
-    if command == "prepare":
-        from rectrain.commands import prepare
-
-        prepare.run(raw)
-    elif command == "online":
-        from rectrain.commands import online
-
-        online.run(raw, run_dir, config_yaml, typed)
-    elif command == "predict":
-        from rectrain.commands import predict
-
-        predict.run(raw)
-    elif command == "evaluate":
-        from rectrain.commands import evaluate
-
-        evaluate.run(raw)
-    elif command == "export":
-        from rectrain.commands import export
-
-        export.run(raw)
-    elif command == "compare":
-        from rectrain.commands import compare
-
-        compare.run(raw)
+    module = importlib.import_module(f"rectrain.commands.{command}")
+    if command in _RUNS:
+        module.run(raw, run_dir, config_yaml, typed)
     elif command == "cluster":
-        from rectrain.commands import cluster
-
-        cluster.run(raw, _behind_dashes)
-    elif command == "bench":
-        from rectrain.commands import bench
-
-        bench.run(raw)
+        module.run(raw, _behind_dashes)
     else:
-        from rectrain.commands import train
-
-        train.run(raw, run_dir, config_yaml, typed)
+        module.run(raw)

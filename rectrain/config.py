@@ -505,6 +505,13 @@ class CompareConfig:
 
 
 @dataclass(frozen=True)
+class StageConfig:
+    stage: Literal["count", "fit", "merge", "encode"] | None
+    part: Count
+    parts: Count
+
+
+@dataclass(frozen=True)
 class ClusterConfig:
     workers: Count
     servers: NotNegativeCount
@@ -514,6 +521,35 @@ class ClusterConfig:
 @dataclass(frozen=True)
 class PrepareConfig:
     data: DataConfig
+    prepare: StageConfig
+
+
+@dataclass(frozen=True)
+class InitData:
+    files: str
+
+
+@dataclass(frozen=True)
+class InitConfig:
+    data: InitData
+    label: str | list[str] | None
+    header: bool | None
+    rows: Annotated[int, Range(1, 10_000_000)]  # they are held in memory
+    output: str | None
+
+
+@dataclass(frozen=True)
+class ConfigSource:
+    """Where Hydra looks for YAML files."""
+
+    schema: str  # file, or pkg: a package
+    path: str
+    provider: str
+
+
+@dataclass(frozen=True)
+class ListConfig:
+    sources: list[ConfigSource]
 
 
 def parse(kind, value, key: str):

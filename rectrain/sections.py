@@ -9,10 +9,13 @@ from rectrain.config import (
     DataConfig,
     EvaluateConfig,
     ExportConfig,
+    InitConfig,
+    ListConfig,
     OnlineConfig,
     OptimizerConfig,
     PredictConfig,
     PrepareConfig,
+    StageConfig,
     TrainConfig,
     check_keys,
     parse,
@@ -110,7 +113,32 @@ def prepare_config(raw: dict) -> PrepareConfig:
     config = parse(PrepareConfig, _without_null_features(raw), "")
     _check_reader(config.data)
     _refuse_skipping(config.data)
+    _check_stage(config.prepare)
     return config
+
+
+def _check_stage(stage: StageConfig):
+    if stage.part > stage.parts:
+        raise InputError(f"prepare.part={stage.part}: expected 1 to prepare.parts={stage.parts}.")
+    if stage.stage is None and stage.parts > 1:
+        raise InputError(
+            f"prepare.parts={stage.parts} has no effect without a stage. Name one with prepare.stage, or set "
+            "prepare.parts=1 to prepare all at once."
+        )
+    if stage.stage == "merge" and stage.part > 1:
+        raise InputError(f"prepare.part={stage.part}: prepare.stage=merge is one process. Set prepare.part=1.")
+
+
+def init_config(raw: dict) -> InitConfig:
+    """The same for `rectrain init`."""
+    if raw["data"].get("files") is None:
+        raise InputError("data=null: expected a raw file, as in rectrain init data=clicks.csv.")
+    return parse(InitConfig, raw, "")
+
+
+def list_config(raw: dict) -> ListConfig:
+    """The same for `rectrain models` and `rectrain datasets`."""
+    return parse(ListConfig, raw, "")
 
 
 def evaluate_config(raw: dict) -> EvaluateConfig:

@@ -7,6 +7,7 @@ from rectrain.commands.compare import _shared
 from rectrain.evaluation.evaluate import Scored
 from rectrain.evaluation.metrics import paired_auc_difference
 from rectrain.evaluation.paired import paired_differences
+from rectrain.outputs.comparison import comparison
 from rectrain.outputs.summary import Page
 from rectrain.outputs.verdict import verdict_lines
 from rectrain.tasks import Task
@@ -98,3 +99,23 @@ def test_runs_without_a_class_have_no_auc_to_compare():
     found = paired_differences(scored, scored, [Task("click", "click", 0)])
     assert found["click"]["logloss"]["verdict"] == "no difference"
     assert "auc" not in found["click"]
+
+
+def test_a_table_wider_than_the_terminal_has_what_differs_above_its_numbers():
+    value = {"value": 0.7, "low": 0.65, "high": 0.75}
+    reports = {
+        name: {
+            "config": {"model": {"name": name}},
+            "model": name,
+            "metrics": {"test": {"click": {"rows": 9, "auc": value}}},
+        }
+        for name in ("a" * 20, "b")
+    }
+    wide = comparison(reports, "test", Page(80, color=False, unicode=True)).splitlines()
+    assert wide[2] == f"model={'a' * 20}  1     9     –          0.7000 [0.6500, 0.7500]"
+    narrow = comparison(reports, "test", Page(60, color=False, unicode=True)).splitlines()
+    assert narrow[1:4] == [
+        "  runs  rows  positives  AUC",
+        f"model={'a' * 20}",
+        "  1     9     –          0.7000 [0.6500, 0.7500]",
+    ]

@@ -23,6 +23,7 @@ ROOMS = [
         "signals",
         "same_config",
         "plain_files",
+        "catalog",
         "cluster",
     },
     {"data", "layers", "optimizers"},
@@ -33,8 +34,9 @@ ROOMS = [
     {"outputs"},
     {"online"},
     {"export"},
+    {"draft"},
     {"commands"},
-    {"cli", "hydra_errors", "hydra_guard", "rerun", "__main__"},
+    {"cli", "completion", "usage", "hydra_errors", "hydra_guard", "rerun", "__main__"},
 ]
 FILES = sorted(ROOT.rglob("*.py"))
 

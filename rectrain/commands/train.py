@@ -191,6 +191,7 @@ def _so_far(trainer) -> str:
 
 def _header(config: TrainConfig, prepared: Prepared, trainer, run_dir: RunDir) -> str:
     from rectrain.outputs.run_report import count_parameters
+    from rectrain.outputs.summary import LABEL_WIDTH
     from rectrain.training.strategy import describe_device
 
     rows = " + ".join(f"{n:,} {split}" for split, n in prepared.manifest["rows"].items())
@@ -205,7 +206,7 @@ def _header(config: TrainConfig, prepared: Prepared, trainer, run_dir: RunDir) -
     }
     if trainer.done.step:
         lines["resumed"] = f"after step {trainer.done.step:,}"
-    return "\n".join(f"{name:9} {text}" for name, text in lines.items())
+    return "\n".join(["", *(f"{name:<{LABEL_WIDTH}}{text}" for name, text in lines.items())])
 
 
 class _Tracker:

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from rectrain.outputs import formats
 from rectrain.outputs.formats import metric_name
-from rectrain.outputs.summary import Page, aligned
+from rectrain.outputs.summary import GAP, Page, aligned, table_width
 
 COUNTS = ("rows", "positives")
 METRICS = ("auc", "logloss", "mse", "r2")
@@ -71,8 +71,15 @@ def task_block(page: Page, task: str, split: str, groups: dict[str, list[dict]])
         rows.append(
             [page.text(words), str(len(found)), *counts, *(page.text(over_runs(found, key)) for key in metrics)]
         )
-    head, *lines = aligned(rows)
+    head, *lines = aligned(rows) if table_width(rows) <= page.width else on_two_lines(rows)
     return [page.paint(page.text(f"{task} on {split}"), "title"), page.paint(head, "head"), *lines]
+
+
+def on_two_lines(rows: list[list[str]]) -> list[str]:
+    """A table too wide for the terminal: what differs stands above its numbers."""
+    head, *numbers = (f"{GAP}{line}" for line in aligned([cells for _, *cells in rows]))
+    names = [name for name, *_ in rows[1:]]
+    return [head, *(line for pair in zip(names, numbers, strict=True) for line in pair)]
 
 
 def over_runs(entries: list[dict], key: str) -> str:
