@@ -150,7 +150,8 @@ def evaluate_config(raw: dict) -> EvaluateConfig:
     config = parse(EvaluateConfig, raw, "")
     if config.strategy.name == "parameter_server":
         raise InputError(
-            "strategy=parameter_server is for training; rectrain evaluate reads the checkpoints of any. Set strategy=auto."
+            "strategy=parameter_server is for training; rectrain evaluate reads the checkpoints of any strategy. "
+            "Set strategy=auto."
         )
     if config.strategy.name == "multi_worker":
         _refuse_what_needs_all_rows(config)
