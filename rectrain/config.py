@@ -329,22 +329,25 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class StrategyConfig:
-    name: Literal["auto", "one", "mirrored", "multi_worker"]
+    name: Literal["auto", "one", "mirrored", "multi_worker", "parameter_server"]
     devices: list[str] | None = None  # of mirrored alone, as in [gpu:0, gpu:1]; null: all GPUs
     cpu_replicas: Count | None = None  # of mirrored alone: replicas on one CPU, for tests
     communication: Literal["auto", "ring", "nccl"] | None = None  # of multi_worker alone
-    wait_s: Positive | None = None  # seconds, of multi_worker alone
+    wait_s: Positive | None = None  # seconds, of multi_worker and parameter_server
 
     def __post_init__(self):
         if self.name != "mirrored" and (self.devices or self.cpu_replicas):
             raise InputError(f"strategy.devices and strategy.cpu_replicas need strategy=mirrored, not {self.name}.")
         if self.devices is not None and self.cpu_replicas is not None:
             raise InputError("strategy.cpu_replicas makes devices of its own; set it or strategy.devices to null.")
-        of_processes = [setting is not None for setting in (self.communication, self.wait_s)]
-        if not all(of_processes) if self.name == "multi_worker" else any(of_processes):
+        self._check_of_processes("communication", ("multi_worker",))
+        self._check_of_processes("wait_s", ("multi_worker", "parameter_server"))
+
+    def _check_of_processes(self, key: str, strategies: tuple[str, ...]):
+        if (getattr(self, key) is not None) != (self.name in strategies):
             raise InputError(
-                "strategy.communication and strategy.wait_s are those of strategy=multi_worker, which needs both; "
-                f"received strategy.name={self.name}."
+                f"strategy.{key} goes with strategy={' and '.join(strategies)}, and with no other; received "
+                f"strategy.name={self.name} and strategy.{key}={getattr(self, key)}."
             )
 
 

@@ -35,9 +35,29 @@ def train_config(raw: dict) -> TrainConfig:
     config = parse(TrainConfig, _with_settings(_without_null_features(raw)), "")
     _check_reader(config.data)
     _refuse_skipping(config.data)
+    if config.strategy.name == "parameter_server":
+        _refuse_whole_tables(config.optimizer)
     if config.task.on_inconsistent == "drop":
         config = dataclasses.replace(config, data=_without_inconsistent(config))
     return config
+
+
+def _refuse_whole_tables(optimizer: OptimizerConfig):
+    """Servers get the rows that a batch used, and make no pass over a table for each step of each worker."""
+    parts = {"optimizer": optimizer.name} | {
+        f"optimizer.{group}": part["name"] for group, part in optimizer.settings.items() if isinstance(part, dict)
+    }
+    for key, name in parts.items():
+        if name == "adam":
+            raise InputError(
+                f"{key}=adam moves every row of a table at every step, and strategy=parameter_server sends the rows of "
+                f"a batch alone. Set {key}=lazy_adam."
+            )
+    if optimizer.regularize != "batch":
+        raise InputError(
+            f"optimizer.regularize={optimizer.regularize} needs more of a table than the rows of a batch, which are "
+            "all that strategy=parameter_server sends. Set optimizer.regularize=batch."
+        )
 
 
 def online_config(raw: dict) -> OnlineConfig:
@@ -76,8 +96,10 @@ def _without_inconsistent(config: TrainConfig | OnlineConfig) -> DataConfig:
 def bench_config(raw: dict) -> BenchConfig:
     """The same for `rectrain bench`."""
     config = parse(BenchConfig, _with_settings(raw), "")
-    if config.strategy.name == "multi_worker":
-        raise InputError("strategy=multi_worker: rectrain bench measures one process. Set strategy=one or mirrored.")
+    if config.strategy.name in ("multi_worker", "parameter_server"):
+        raise InputError(
+            f"strategy={config.strategy.name}: rectrain bench measures one process. Set strategy=one or mirrored."
+        )
     if config.optimizer.regularize == "frequency":
         raise InputError(
             "optimizer.regularize=frequency needs the counts of a data set's values, which rectrain bench has not. Set "
@@ -126,6 +148,11 @@ def evaluate_config(raw: dict) -> EvaluateConfig:
             "run=null: expected the folder of a run, as in rectrain evaluate run=outputs/DATE/TIME_dcn_criteo."
         )
     config = parse(EvaluateConfig, raw, "")
+    if config.strategy.name == "parameter_server":
+        raise InputError(
+            "strategy=parameter_server is for training; rectrain evaluate reads the checkpoints of any strategy. "
+            "Set strategy=auto."
+        )
     if config.strategy.name == "multi_worker":
         _refuse_what_needs_all_rows(config)
     return config
@@ -156,10 +183,10 @@ def predict_config(raw: dict) -> PredictConfig:
                 "input='new/*.tsv' output=scores.parquet."
             )
     config = parse(PredictConfig, raw, "")
-    if config.strategy.name == "multi_worker":
+    if config.strategy.name in ("multi_worker", "parameter_server"):
         raise InputError(
-            "strategy=multi_worker: rectrain predict is of one process. Give each machine files of its own with "
-            "input=, and an output of its own."
+            f"strategy={config.strategy.name}: rectrain predict is of one process. Give each machine files of its own "
+            "with input=, and an output of its own."
         )
     return config
 

@@ -41,8 +41,12 @@ class Signals:
         if self.came is not None:
             raise StoppedError(self.came)
 
+    def hear(self):
+        """To be called again after what takes SIGTERM for itself, as TensorFlow does when it joins a cluster."""
+        return {number: signal.signal(number, self._note) for number in _NUMBERS}
+
     def __enter__(self):
-        self._before = {number: signal.signal(number, self._note) for number in _NUMBERS}
+        self._before = self.hear()
         # A compiled call keeps Python from its handlers; the operating system writes each signal into this pipe.
         reading, self._pipe = os.pipe()
         os.set_blocking(self._pipe, False)

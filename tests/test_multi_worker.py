@@ -269,9 +269,9 @@ def test_what_needs_all_rows_is_refused(rectrain, word):
         (["trainer.readers=600"], r"trainer.batch_size=512: each of the 600 readers \(trainer.readers\) gives a batch"),
         (
             ["strategy=one", "+strategy.wait_s=5"],
-            "those of strategy=multi_worker, which needs both; received strategy.",
+            "strategy.wait_s goes with strategy=multi_worker and parameter_server, and with no other; received",
         ),
-        (["strategy=multi_worker", "strategy.wait_s=null"], "those of strategy=multi_worker, which needs both"),
+        (["strategy=multi_worker", "strategy.wait_s=null"], "strategy.wait_s goes with strategy=multi_worker"),
     ],
 )
 def test_settings_that_do_not_fit_are_told_by_their_keys(rectrain, words, message):

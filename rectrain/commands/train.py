@@ -7,6 +7,7 @@ import time
 from datetime import UTC, datetime
 from pathlib import Path
 
+from rectrain.commands import parameter_server
 from rectrain.commands.prepare import prepare_and_say
 from rectrain.config import ExpectConfig, TrainConfig
 from rectrain.console import be_quiet, import_tensorflow, open_log, say, speaks_unicode, terminal_width, wants_color
@@ -31,7 +32,11 @@ def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str):
         StoppedError: SIGTERM or SIGINT came; a run that had begun reports `status: stopped` first.
     """
     config = train_config(raw)
-    with Signals() as signals, joined(config.strategy, {**deciding(raw), "resume": config.resume}) as team:
+    hello = {**deciding(raw), "resume": config.resume}
+    if parameter_server.is_helper(config):
+        parameter_server.serve(config, hello)
+        return
+    with Signals() as signals, joined(config.strategy, hello) as team:
         if team.is_chief:
             report = _lead(config, raw, run_dir, config_yaml, command, signals, team)
         else:
@@ -77,11 +82,13 @@ def _report_of_done(raw: dict, run_dir: RunDir) -> dict | None:
 def _run(config: TrainConfig, raw, run_dir: RunDir, checkpoints: Path, config_yaml, command, signals, team) -> dict:
     forget_peak()
     started, clock = datetime.now(UTC), time.perf_counter()
-    prepared = prepare_and_say(config.data)
-    prepare_seconds = time.perf_counter() - clock
+    with parameter_server.presence(config) as stack:  # of the chief, which others wait for
+        prepared = prepare_and_say(config.data)
+        prepare_seconds = time.perf_counter() - clock
 
-    # TensorFlow is loaded here, after everything that can be wrong without it.
-    import_tensorflow()
+        # TensorFlow is loaded here, after everything that can be wrong without it.
+        import_tensorflow()
+        presence = stack.pop_all()
     from rectrain.training.build import build_trainer
     from rectrain.training.trainer import readers_of
 
@@ -89,17 +96,27 @@ def _run(config: TrainConfig, raw, run_dir: RunDir, checkpoints: Path, config_ya
     fixed = {**deciding(raw), "prepared data": prepared.folder.name}  # it names all that the files and the schema are
     fixed["trainer"]["readers"] = readers_of(config.trainer, team).number
     tracker = _Tracker(run_dir)
-    with team.naming_the_lost():
-        trainer = build_trainer(
-            config, prepared, checkpoints, team=team, fixed=fixed, signals=signals, on_evaluation=tracker
-        )
-        trainer.begin(started, prepare_seconds, resume=config.resume)
-    run_dir.begin(config_yaml, prepared.schema.to_json(), prepared.folder)
-    open_log(run_dir.log)
-    say(_header(config, prepared, trainer, run_dir))
-    if config.resume:
-        tracker.go_on(trainer.done.evaluations)
-    return _train_and_report(config, raw, command, prepared, trainer, run_dir)
+    hello = {**deciding(raw), "resume": config.resume}
+    with parameter_server.connected(config, prepared, hello, presence) as (strategy, workers_for):
+        with team.naming_the_lost():
+            trainer = build_trainer(
+                config,
+                prepared,
+                checkpoints,
+                team=team,
+                fixed=fixed,
+                signals=signals,
+                on_evaluation=tracker,
+                strategy=strategy,
+            )
+            trainer.begin(started, prepare_seconds, resume=config.resume)
+            trainer.workers = workers_for(trainer.steps)
+        run_dir.begin(config_yaml, prepared.schema.to_json(), prepared.folder)
+        open_log(run_dir.log)
+        say(_header(config, prepared, trainer, run_dir))
+        if config.resume:
+            tracker.go_on(trainer.done.evaluations)
+        return _train_and_report(config, raw, command, prepared, trainer, run_dir)
 
 
 def _check_alike(team: Alone, prepared: Prepared):

@@ -70,9 +70,9 @@ def batches(
         readers: of each batch the shares of the readers that are here; without `shuffle`, their parts of the files.
     """
     groups = row_groups(shards)
-    lanes = [_Lane(_rows_here(groups, readers), batch_size)]
+    lanes = [Lane(_rows_here(groups, readers), batch_size)]
     if shuffle is not None:
-        lanes = _lanes(groups, batch_size, shuffle, readers)
+        lanes = shuffled_lanes(groups, batch_size, shuffle, readers)
     dataset = _side_by_side([_batches_of(schema, groups, lane, shuffle, skip) for lane in lanes])
     if views is not None:
         dataset = dataset.map(lambda batch: _with_histories(batch, views), num_parallel_calls=_HISTORY_THREADS)
@@ -80,7 +80,7 @@ def batches(
 
 
 @dataclass(frozen=True)
-class _Lane:
+class Lane:
     """What one reader reads."""
 
     groups: list[RowGroup]
@@ -89,19 +89,24 @@ class _Lane:
     window: int = 1  # rows
     key: tuple[int, ...] = ()  # of its random numbers, behind seed and epoch
 
+    def shuffled(self, seed: int, epoch: int) -> tuple[list[RowGroup], np.random.Generator]:
+        """The row groups in the order of an epoch, and what its windows are shuffled by."""
+        rng = np.random.default_rng([seed, epoch, *self.key])
+        return [self.groups[i] for i in rng.permutation(len(self.groups))], rng
+
 
 def _rows_here(groups: list[RowGroup], readers: Readers) -> list[RowGroup]:
     start, stop = (k * count_rows(groups) // readers.number for k in (readers.here.start, readers.here.stop))
     return part(groups, range(start, stop))
 
 
-def _lanes(groups: list[RowGroup], batch_size: int, shuffle: Shuffle, readers: Readers) -> list[_Lane]:
+def shuffled_lanes(groups: list[RowGroup], batch_size: int, shuffle: Shuffle, readers: Readers) -> list[Lane]:
     """Of the readers that are here, each the rows that its shares of all batches add up to."""
     number, (full, tail) = readers.number, divmod(count_rows(groups), batch_size)
     shares = [len(share(batch_size, number, k)) for k in range(number)]
     ends = [0, *accumulate(full * size + len(share(tail, number, k)) for k, size in enumerate(shares))]
     return [
-        _Lane(
+        Lane(
             part(groups, range(ends[k], ends[k + 1])),
             shares[k],
             full + (tail > 0),
@@ -122,7 +127,7 @@ def _side_by_side(lanes: list):
     )
 
 
-def _batches_of(schema: Schema, groups: list[RowGroup], lane: _Lane, shuffle: Shuffle | None, skip: int):
+def _batches_of(schema: Schema, groups: list[RowGroup], lane: Lane, shuffle: Shuffle | None, skip: int):
     """A tf.data.Dataset of the batches of one reader; a window without rows is a batch without rows."""
     import tensorflow as tf
 
@@ -141,38 +146,54 @@ def _batches_of(schema: Schema, groups: list[RowGroup], lane: _Lane, shuffle: Sh
 
         return tf.data.Dataset.range(num_batches).map(batch)
 
-    rows = {name: tf.TensorSpec((None, *column.shape[1:]), column.dtype) for name, column in empty.items()}
-    return tf.data.Dataset.from_generator(windows, output_signature=rows).prefetch(1).flat_map(cut)
+    return tf.data.Dataset.from_generator(windows, output_signature=_row_specs(empty)).prefetch(1).flat_map(cut)
 
 
 def _with_histories(batch: dict, views: "HistoryViews") -> dict:
     """The batch with the steps of its rows' histories, (B, T) each; T differs from batch to batch."""
     import tensorflow as tf
 
-    names = list(batch)
-    kinds: dict[str, tf.DType] = {}
-    for history in views.histories:
-        kinds |= {f"{history.name}_{step.name}": tf.int32 for step in history.steps}
-        kinds[f"{history.name}_valid"] = tf.bool
+    names, kinds = list(batch), _history_specs(views)
 
     def read(*columns):
         found = views.read(dict(zip(names, columns, strict=True)))
         return [found[name] for name in kinds]
 
-    found = tf.numpy_function(read, [batch[name] for name in names], list(kinds.values()))
-    for tensor in found:
-        tensor.set_shape((None, None))
+    found = tf.numpy_function(read, [batch[name] for name in names], [spec.dtype for spec in kinds.values()])
+    for tensor, spec in zip(found, kinds.values(), strict=True):
+        tensor.set_shape(spec.shape)
     return {**batch, **dict(zip(kinds, found, strict=True))}
 
 
-def _epochs(schema: Schema, lane: _Lane, shuffle: Shuffle | None, empty: Rows) -> Iterator[Rows]:
+def batch_specs(schema: Schema, shards: list[Path], views: "HistoryViews | None") -> dict:
+    """{name: tf.TensorSpec} of what `batches` makes."""
+    specs = _row_specs(no_rows(schema, row_groups(shards)))
+    return specs if views is None else specs | _history_specs(views)
+
+
+def _row_specs(empty: Rows) -> dict:
+    import tensorflow as tf
+
+    return {name: tf.TensorSpec((None, *column.shape[1:]), column.dtype) for name, column in empty.items()}
+
+
+def _history_specs(views: "HistoryViews") -> dict:
+    import tensorflow as tf
+
+    specs: dict[str, tf.TensorSpec] = {}
+    for history in views.histories:
+        specs |= {f"{history.name}_{step.name}": tf.TensorSpec((None, None), tf.int32) for step in history.steps}
+        specs[f"{history.name}_valid"] = tf.TensorSpec((None, None), tf.bool)
+    return specs
+
+
+def _epochs(schema: Schema, lane: Lane, shuffle: Shuffle | None, empty: Rows) -> Iterator[Rows]:
     """Windows of whole batches; an epoch's last one ends with what is left, or has no row where other readers have."""
     if shuffle is None:
         yield from _windows(schema, lane.groups, lane.batch_size, 1, None) if lane.groups else [empty]
         return
     for epoch in range(shuffle.epoch, shuffle.epoch + shuffle.num_epochs):
-        rng = np.random.default_rng([shuffle.seed, epoch, *lane.key])
-        order = [lane.groups[i] for i in rng.permutation(len(lane.groups))]
+        order, rng = lane.shuffled(shuffle.seed, epoch)
         yield from _windows(schema, order, lane.batch_size, lane.window, rng)
         if count_rows(order) <= (lane.num_batches - 1) * lane.batch_size:
             yield empty
@@ -180,15 +201,43 @@ def _epochs(schema: Schema, lane: _Lane, shuffle: Shuffle | None, empty: Rows) -
 
 def _windows(schema: Schema, groups: list[RowGroup], batch_size: int, size: int, rng) -> Iterator[Rows]:
     """Row groups joined until they hold `size` rows. Rows beyond the last whole batch go on into the next window."""
-    rest: list[Rows] = []
+    left_over: list[Rows] = []
+    for window in plan_windows(groups, batch_size, size, rng):
+        rows = join_window(schema, window, left_over)
+        if window.num_whole:
+            yield slice_rows(rows, 0, window.num_whole)
+        left_over = [copy_rows(rows, window.num_whole, window.num_rows)]
+
+
+@dataclass(frozen=True)
+class Window:
+    """Row groups whose rows are joined and shuffled together, behind the rows that the window before has left over."""
+
+    groups: list[RowGroup]
+    num_rows: int  # with those left over
+    num_whole: int  # rows of whole batches, at the end of an epoch all; those at places from there on are left over
+    places: np.ndarray | None  # int (num_rows,), of the joined rows; None: as they are
+
+
+def plan_windows(groups: list[RowGroup], batch_size: int, size: int, rng) -> Iterator[Window]:
+    """The windows of one epoch, without reading a row."""
+    num_left = 0
     for members in _joined_groups(groups, size):
-        pieces = chain(rest, (read_rows(schema, group) for group in members))
-        num_rows = sum(group.num_rows for group in members) + sum(len(r["labels"]) for r in rest)
-        rows = _joined(pieces, num_rows, None if rng is None else rng.permutation(num_rows))
-        whole = num_rows if members[-1] is groups[-1] else num_rows // batch_size * batch_size
-        if whole:
-            yield slice_rows(rows, 0, whole)
-        rest = [{name: column.copy() for name, column in slice_rows(rows, whole, num_rows).items()}]
+        num_rows = num_left + count_rows(members)
+        num_whole = num_rows if members[-1] is groups[-1] else num_rows // batch_size * batch_size
+        yield Window(members, num_rows, num_whole, None if rng is None else rng.permutation(num_rows))
+        num_left = num_rows - num_whole
+
+
+def join_window(schema: Schema, window: Window, left_over: list[Rows]) -> Rows:
+    """All rows of a window in their places."""
+    pieces = chain(left_over, (read_rows(schema, group) for group in window.groups))
+    return _joined(pieces, window.num_rows, window.places)
+
+
+def copy_rows(rows: Rows, start: int, stop: int) -> Rows:
+    """A part of rows that does not keep the others in memory."""
+    return {name: column.copy() for name, column in slice_rows(rows, start, stop).items()}
 
 
 def _joined_groups(groups: list[RowGroup], size: int) -> Iterator[list[RowGroup]]:

@@ -45,18 +45,29 @@ class Scored:
 
 def score_rows(score: Callable[[dict], dict], batches: Iterable[dict], progress: Progress) -> Scored:
     """Runs `score` (batch -> {task: probabilities}) over all batches."""
+
+    def scored(batch):
+        scores = {task: np.asarray(values) for task, values in score(batch).items()}
+        groups = np.asarray(batch["group"]) if "group" in batch else None
+        return Scored(np.asarray(batch["labels"]), scores, groups)
+
+    return join_scored(map(scored, batches), progress)
+
+
+def join_scored(parts: Iterable[Scored], progress: Progress) -> Scored:
+    """The rows of one after the other."""
     labels: list[np.ndarray] = []
     groups: list[np.ndarray] = []
     probabilities: dict[str, list[np.ndarray]] = {}
-    for batch in batches:
-        for task, values in score(batch).items():
-            probabilities.setdefault(task, []).append(np.asarray(values))
-        labels.append(np.asarray(batch["labels"]))
-        if "group" in batch:
-            groups.append(np.asarray(batch["group"]))
-        progress.advance(len(labels[-1]))
-        progress.add_rows(len(labels[-1]))
-    joined = {task: np.concatenate(parts) for task, parts in probabilities.items()}
+    for part in parts:
+        for task, values in part.probabilities.items():
+            probabilities.setdefault(task, []).append(values)
+        labels.append(part.labels)
+        if part.groups is not None:
+            groups.append(part.groups)
+        progress.advance(len(part.labels))
+        progress.add_rows(len(part.labels))
+    joined = {task: np.concatenate(values) for task, values in probabilities.items()}
     return Scored(np.concatenate(labels), joined, np.concatenate(groups) if groups else None)
 
 

@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from rectrain.errors import InputError
-from rectrain.features.tables import look_up_fields, normal_columns, step_bags, value_bags
+from rectrain.features.tables import add_table, look_up_fields, normal_columns, step_bags, value_bags
 from rectrain.schema import Schema
 
 
@@ -61,10 +61,10 @@ class FieldEmbeddings(keras.layers.Layer):
     def build(self, batch_shape):
         if self.schema.num_embedding_rows:
             shape = (self.schema.num_embedding_rows, self.width + self.first_order)
-            self.table = self.add_weight(shape=shape, initializer=self._initial, name="table")
+            self.table = add_table(self, shape, self.width, self.stddev)
         if self.numeric:
             shape = (len(self.schema.numeric), self.width)
-            self.numeric_vectors = self.add_weight(shape=shape, initializer=self._initial, name="numeric_vectors")
+            self.numeric_vectors = self.add_weight(shape=shape, initializer=self._normal, name="numeric_vectors")
 
     def call(self, batch, training=False):
         fields_BFD, first_order_B = None, None
@@ -95,8 +95,7 @@ class FieldEmbeddings(keras.layers.Layer):
         products = [batch["numeric"][..., None] * self.numeric_vectors] if self.numeric else []
         return ops.concatenate([*looked_up.values(), *products], axis=1)
 
-    def _initial(self, shape, dtype=None):
-        """Normal; a column of first-order weights zero."""
+    def _normal(self, shape, dtype=None):
         return normal_columns(shape, self.width, self.stddev)
 
 

@@ -42,6 +42,12 @@ def split_names(report: dict, key: str) -> list[str]:
     return [s for s in SPLITS if s in held] + [s for s in held if s not in SPLITS]
 
 
+def repeated(report: dict) -> str:
+    """What was trained on more often than planned; empty where nothing was."""
+    number = (report.get("rows") or {}).get("repeated")
+    return f"{counted(number, 'row')} trained on again, as a worker was lost" if number else ""
+
+
 def task_names(by_split: dict | None) -> list[str]:
     """Tasks of a {split: {task: ...}}, in order of first appearance."""
     return list(dict.fromkeys(task for tasks in (by_split or {}).values() for task in tasks))

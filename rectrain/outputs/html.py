@@ -364,6 +364,7 @@ def facts(report: dict) -> str:
         "model": report["model"],
         "parameters": formats.join([formats.count(parameters.get("total")), split and f"({split})"], " "),
         "steps": formats.count(report.get("steps")),
+        "repeated": formats.repeated(report),
         "training": formats.rate(speed.get("train_rows_per_s")),
         "evaluation": formats.rate(speed.get("eval_rows_per_s")),
         "peak memory": formats.size((report.get("memory") or {}).get("peak_rss_bytes")),

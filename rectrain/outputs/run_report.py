@@ -13,6 +13,7 @@ import tensorflow as tf
 
 from rectrain.data.manifest import Prepared
 from rectrain.memory import peak_rss_bytes
+from rectrain.optimizers.parts import pieces
 from rectrain.schema import History
 from rectrain.training.strategy import describe_device
 from rectrain.training.trainer import Progression, Trainer
@@ -47,7 +48,8 @@ def run_report(command: str, config: dict, prepared: Prepared, trainer: Trainer,
         },
         "memory": {"peak_rss_bytes": peak_rss_bytes()},
         "steps": done.step,
-        "weights_sha256": weights_sha256(trainer.steps.model),
+        "rows": {"repeated": done.rows_repeated},
+        "weights_sha256": weights_sha256(trainer.steps.model) if trainer.weights_are_there else None,
     }
 
 
@@ -63,7 +65,8 @@ def weights_sha256(model: keras.Model) -> str:
     digest = hashlib.sha256()
     for weight in sorted(model.weights, key=lambda w: w.path):
         digest.update(weight.path.encode())
-        digest.update(weight.numpy().tobytes())
+        for rows in pieces(weight):
+            digest.update(rows.tobytes())
     return digest.hexdigest()
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
 from tensorflow.python.framework import ops  # its registry of gradients has no public name
 
 from rectrain.config import BenchConfig, OnlineConfig, OptimizerConfig, ScheduleConfig, TrainConfig
@@ -15,6 +16,7 @@ from rectrain.errors import InputError
 from rectrain.features.linear import first_order_tables_apart
 from rectrain.memory import keep_freed_memory
 from rectrain.optimizers.groups import GroupedOptimizer
+from rectrain.optimizers.parts import in_parts
 from rectrain.registry import load
 from rectrain.schema import Schema
 from rectrain.signals import Signals
@@ -40,12 +42,13 @@ def build_trainer(
     fixed: dict,
     signals: Signals,
     on_evaluation: Callable[[dict], None],
+    strategy: tf.distribute.Strategy | None = None,
 ) -> Trainer:
     """Everything of a run that needs TensorFlow, made in a fresh Keras state so that jobs of a sweep do not meet.
 
     Args:
         checkpoints: folder of them.
-        team, fixed, signals, on_evaluation: as Trainer's.
+        team, fixed, signals, on_evaluation: as Trainer's.  strategy: as build_steps has it.
     Raises:
         InputError: a knob of the model, the optimizer or the monitor does not fit.
     """
@@ -55,7 +58,9 @@ def build_trainer(
     _check_expectation(config, tasks, prepared)
     schedule = _schedule(config.trainer.schedule, total_steps(config.trainer, prepared.rows("train")))
     occurrences = row_occurrences(prepared) if config.optimizer.regularize == "frequency" else None
-    steps = build_steps(config, prepared.schema, schedule, config.trainer.precision, occurrences=occurrences)
+    steps = build_steps(
+        config, prepared.schema, schedule, config.trainer.precision, occurrences=occurrences, strategy=strategy
+    )
     _check_plateau(config, steps.optimizer)
     variables = variables_by_name(steps.model, steps.optimizer)
     return Trainer(
@@ -80,6 +85,7 @@ def build_steps(
     *,
     trains: bool = True,
     occurrences: np.ndarray | None = None,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> Steps:
     """Model, optimizer and strategy as compiled steps, all weights and slots made.
 
@@ -87,12 +93,13 @@ def build_steps(
         schedule: the keyword arguments of optimizers/schedules.py.  precision: float32 or bfloat16.
         trains: False leaves out the optimizer's slots, which scoring does not need.
         occurrences: float32 (rows of the fused table,), for optimizer.regularize=frequency.
+        strategy: of a cluster that is connected; None: that of the config.
     Raises:
         InputError: a knob of the model or the optimizer does not fit.
     """
     tasks = from_schema(schema) if isinstance(config, BenchConfig) else from_config(config.task, schema)
     keep_freed_memory()
-    strategy = strategies.create(config.strategy)
+    strategy = strategy or strategies.create(config.strategy)
     _forget_former_models()
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
@@ -100,7 +107,7 @@ def build_steps(
         with default_policy(precision), first_order_tables_apart(not optimizer.moves_columns_alike):
             model = load("models", config.model.name)(schema, tasks, **config.model.settings)
         if trains:
-            optimizer.build(model.trainable_variables, _of_tables(model, occurrences, schema))
+            optimizer.build(in_parts(model.trainable_variables), _of_tables(model, occurrences, schema))
     return Steps(model, tasks, optimizer, strategy)
 
 

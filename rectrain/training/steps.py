@@ -5,6 +5,7 @@ import numpy as np
 import tensorflow as tf
 
 from rectrain.optimizers.groups import GroupedOptimizer
+from rectrain.optimizers.parts import in_parts
 from rectrain.tasks import Task
 from rectrain.training.losses import loss_sum
 from rectrain.training.precision import float32_layers
@@ -22,7 +23,11 @@ class Steps:
         self.optimizer = optimizer
         self.strategy = strategy
         self._inputs = list(model.input)
-        self._weights = model.trainable_variables
+        self._weights = in_parts(model.trainable_variables)
+        self.rows_trained: tf.Variable | None = None
+        if isinstance(strategy, tf.distribute.experimental.ParameterServerStrategy):
+            with strategy.scope():  # no part of what is learned: what a lost worker had done of a unit is counted too
+                self.rows_trained = tf.Variable(0, trainable=False, dtype=tf.int64, name="rows_trained")
         specs = {name: tf.TensorSpec(x.shape, x.dtype) for name, x in model.input.items()}
         # The signature makes one trace serve batches of all sizes.
         self._score = tf.function(self._score_batch, input_signature=[specs], autograph=False)
@@ -44,7 +49,7 @@ class Steps:
                 the call; those behind it are zeros.
         """
         if not isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy):
-            return self._train_steps(iterator, tf.constant(num_steps)).numpy()
+            return self.train_steps(iterator, tf.constant(num_steps)).numpy()
         # TensorFlow lets an exchange between processes have one size within a loop; that of the rows looked up varies.
         losses = np.zeros(num_steps, np.float32)
         for step in range(num_steps):
@@ -58,7 +63,7 @@ class Steps:
         return self._train_one(next(iterator))
 
     @tf.function(autograph=False)
-    def _train_steps(self, iterator, num_steps):
+    def train_steps(self, iterator, num_steps):
         """The same as one compiled loop."""
 
         def going_on(step, finite, losses):
@@ -88,6 +93,8 @@ class Steps:
             logits = self.model({name: batch[name] for name in self._inputs}, training=True)
             loss = loss_sum(self.tasks, logits, batch["labels"], batch["weight"]) / global_rows
         self.optimizer.apply(tape.gradient(loss, [w.value for w in self._weights]), self._weights)
+        if self.rows_trained is not None:
+            self.rows_trained.assign_add(tf.shape(batch["labels"], tf.int64)[0])
         return loss
 
     def score(self, batch) -> dict:

@@ -81,7 +81,10 @@ def _logical(kind: str) -> list:
 
 
 def describe_device(strategy: tf.distribute.Strategy) -> str:
-    """The devices in words: "1 GPU (NVIDIA H100)", "CPU, 2 cores" or "2 replicas on CPU, 2 cores"."""
+    """The devices in words: "1 GPU (NVIDIA H100)", "CPU, 2 cores", "2 replicas on CPU, 2 cores"."""
+    if isinstance(strategy, tf.distribute.experimental.ParameterServerStrategy):
+        workers, servers = strategy.extended._num_workers, strategy.extended._num_ps  # not public
+        return f"asynchronous: {_counted(workers, 'worker')}, tables on {_counted(servers, 'server')}"
     devices, num_replicas = strategy.extended.worker_devices, strategy.num_replicas_in_sync
     gpus = tf.config.list_physical_devices("GPU")
     if gpus and "GPU" in devices[0].upper():
@@ -89,3 +92,7 @@ def describe_device(strategy: tf.distribute.Strategy) -> str:
         return f"{num_replicas} GPU{'s' * (num_replicas > 1)} ({name})"
     cpu = f"CPU, {len(os.sched_getaffinity(0))} cores"
     return cpu if num_replicas == 1 else f"{num_replicas} replicas on {cpu}"
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'s' * (number != 1)}"

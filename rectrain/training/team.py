@@ -215,6 +215,8 @@ class Team(Alone):
 def joined(strategy: StrategyConfig, hello: dict) -> contextlib.AbstractContextManager[Alone]:
     """The processes of a command, once they have met; of any other strategy than multi_worker it is one.
 
+    Those of parameter servers do not take part in a command: its chief has work done by them.
+
     Args:
         hello: as Team's; the strategy and the version of rectrain are added.
     Raises:
@@ -225,7 +227,7 @@ def joined(strategy: StrategyConfig, hello: dict) -> contextlib.AbstractContextM
         version = importlib.metadata.version("rectrain")
         told = {**hello, "strategy": dataclasses.asdict(strategy), "version of rectrain": version}
         return Team(from_environment("multi_worker"), json.loads(json.dumps(told)), strategy.wait_s)
-    if is_told():
+    if is_told() and strategy.name != "parameter_server":
         raise InputError(
             f"strategy={strategy.name} is of one process, and {VARIABLE} names several. Set strategy=multi_worker, or "
             f"unset {VARIABLE}."

@@ -6,9 +6,10 @@ The compiled inner steps are in steps.py.
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -19,7 +20,7 @@ from rectrain.console import say
 from rectrain.data.batches import ALONE, Readers, Shuffle, batches
 from rectrain.data.manifest import Prepared
 from rectrain.errors import InputError
-from rectrain.evaluation.evaluate import Scored, score_rows, split_metrics
+from rectrain.evaluation.evaluate import Scored, join_scored, score_rows, split_metrics
 from rectrain.progress import Progress
 from rectrain.signals import Signals
 from rectrain.training.checkpoint import Checkpoints
@@ -27,6 +28,9 @@ from rectrain.training.gates import gate_figures
 from rectrain.training.monitor import Monitor
 from rectrain.training.steps import Steps
 from rectrain.training.team import Alone
+
+if TYPE_CHECKING:
+    from rectrain.training.parameter_server import Workers
 
 _GATE_BATCHES = 8
 
@@ -44,6 +48,7 @@ class Progression:
     eval_rows: int = 0
     eval_seconds: float = 0.0
     attempts: list[dict] = field(default_factory=list)  # of each process: {started, prepare_seconds, seconds}
+    rows_repeated: int = 0  # trained on again, after a worker of a cluster was lost
 
     def note_time(self):
         """Takes note of how long this process has been at it."""
@@ -60,6 +65,8 @@ class Trainer:
         fixed: what decides the numbers of the run; a checkpoint of other values is refused.
         on_evaluation: hears of each evaluation as one dict of the history.
     """
+
+    workers: "Workers | None" = None  # of a parameter-server cluster, which train and score; None: this process does
 
     def __init__(
         self,
@@ -91,6 +98,7 @@ class Trainer:
         Raises:
             InputError: the checkpoint is that of another config.
         """
+        self.signals.hear()
         if resume:
             self._restore()
         self.done.attempts.append({"started": started.isoformat(), "prepare_seconds": prepare_seconds, "seconds": 0.0})
@@ -122,7 +130,7 @@ class Trainer:
         return self.done
 
     def _train(self):
-        iterator = self._batches_to_come()
+        iterator = None if self.workers else self._batches_to_come()
         before = self.rows_before(self.done.step)
         with Progress("train", self.rows_before(self.total_steps), say, done=before) as progress:
             while not self.done.stopped_because:
@@ -157,19 +165,35 @@ class Trainer:
         return self.steps.distribute(dataset)
 
     def _call(self, iterator, progress: Progress):
-        """One compiled call. A signal waits for its end, and until what it has learned is saved."""
-        num_steps = min(self.config.steps_per_call, self._next_stop() - self.done.step)
+        """One compiled call, or several of workers. A signal waits for its end, and until what it learned is saved."""
         with self.signals.held():
             started = time.perf_counter()
-            losses = self.steps.train(iterator, num_steps)
-            self.done.train_seconds += time.perf_counter() - started
-            self._refuse_non_finite(losses)
-            self._advance(losses, progress)
+            for losses in self._losses(iterator):
+                self.done.train_seconds += time.perf_counter() - started
+                self._refuse_non_finite(losses)
+                self._advance(losses, progress)
+                started = time.perf_counter()
             stop, save = self.team.any(self.signals.any(), self._save_is_due())
             if stop or save:
                 self._save()
             if stop:
                 self.signals.note()
+
+    @property
+    def weights_are_there(self) -> bool:
+        """False where they were lost with a server that held a part of them."""
+        return self.workers is None or not self.workers.lost
+
+    def _losses(self, iterator) -> Iterator[np.ndarray]:
+        """Those of one compiled call after the other, up to where something else is due."""
+        first, stop = self.done.step, self._next_stop()
+        if self.workers is None:
+            yield self.steps.train(iterator, min(self.config.steps_per_call, stop - first))
+            return
+        before = self.workers.rows_trained()
+        yield from self.workers.train(first, stop, lambda: self.signals.any() or self._save_is_due())
+        num_rows = self.rows_before(self.done.step) - self.rows_before(first)
+        self.done.rows_repeated += self.workers.rows_trained() - before - num_rows
 
     def _advance(self, losses: np.ndarray, progress: Progress):
         num_rows = self.rows_before(self.done.step + len(losses)) - self.rows_before(self.done.step)
@@ -193,13 +217,19 @@ class Trainer:
     def score(self, split: str) -> Scored | None:
         """Every row of a split, scored with the present weights; None where another process gets the scores."""
         started = time.perf_counter()
-        dataset, num_rows = self._batches_of(split), self.prepared.rows(split)
+        num_rows = self.prepared.rows(split)
         progress = Progress(f"evaluate {split}", num_rows // self.team.num_members, say)
         with self.team.naming_the_lost(), progress:
-            scored = score_rows(self.steps.score, dataset, progress).gathered(self.team.gather_rows)
+            scored = self._scored(split, progress)
         self.done.eval_rows += num_rows
         self.done.eval_seconds += time.perf_counter() - started
         return scored
+
+    def _scored(self, split: str, progress: Progress) -> Scored | None:
+        if self.workers is not None:
+            return join_scored(self.workers.score(split), progress)
+        here = score_rows(self.steps.score, self._batches_of(split), progress)
+        return here.gathered(self.team.gather_rows)
 
     def _batches_of(self, split: str):
         """In the order of the files. Made once: TensorFlow never forgets the functions of a data set, about 1 MB."""
@@ -290,12 +320,17 @@ def split_batches(
     readers: Readers = ALONE,
 ):
     """A tf.data.Dataset of batches with all that a model reads, as `batches` makes them."""
-    views = None
-    if prepared.schema.histories:
-        from rectrain.data.history_views import HistoryViews  # loads numba
-
-        views = HistoryViews.of(prepared.schema, prepared.folder, model.input)
+    views = history_views(prepared, model.input)
     return batches(prepared.schema, prepared.shards(split), batch_size, shuffle, skip, views, readers)
+
+
+def history_views(prepared: Prepared, wanted: Collection[str]):
+    """The histories of prepared data that a model with these inputs reads; None: none."""
+    if not prepared.schema.histories:
+        return None
+    from rectrain.data.history_views import HistoryViews  # loads numba
+
+    return HistoryViews.of(prepared.schema, prepared.folder, wanted)
 
 
 def readers_of(config: TrainerConfig, team: Alone) -> Readers:
