@@ -98,7 +98,7 @@ class Trainer:
         Raises:
             InputError: the checkpoint is that of another config.
         """
-        self.signals.hear()
+        self.signals.hear_again()
         if resume:
             self._restore()
         self.done.attempts.append({"started": started.isoformat(), "prepare_seconds": prepare_seconds, "seconds": 0.0})
