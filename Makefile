@@ -8,6 +8,9 @@ ROUNDS ?= 3
 CASES ?= 50000
 SEED ?= 1
 AUDIT ?= build/audit
+comma := ,
+space := $(subst ,, )
+TINY := $(subst $(space),$(comma),$(patsubst configs/experiment/%.yaml,%,$(sort $(wildcard configs/experiment/tiny/*.yaml))))
 
 .DEFAULT_GOAL := help
 .PHONY: help install run test test-slow check fuzz audit regression bench bench-criteo clean
@@ -47,8 +50,9 @@ audit: $(INSTALLED)  ## Look up the installed packages among known vulnerabiliti
 	test -x $(AUDIT)/bin/pip-audit || { $(PYTHON) -m venv $(AUDIT) && $(AUDIT)/bin/python -m pip install --quiet pip-audit; }
 	$(AUDIT)/bin/pip-audit --strict --disable-pip --no-deps --progress-spinner off --requirement $(AUDIT)/packages.txt
 
-regression: $(INSTALLED)  ## Train every tiny experiment and hold its AUC to its band
-	$(BIN)/python scripts/regression.py
+regression: $(INSTALLED)  ## Train every tiny experiment in one sweep and hold its AUC to its band
+	rm -rf build/regression
+	$(BIN)/rectrain -m experiment=$(TINY) hydra.sweep.dir=build/regression
 
 bench: $(INSTALLED)  ## Compare the speed with Keras, FuxiCTR and TorchRec (SCRATCH=folder for 6 GB, ROUNDS=3: 25 min)
 	PYTHON=$(PYTHON) scripts/peers/install.sh $(SCRATCH)/venvs

@@ -5,6 +5,7 @@ TensorFlow is not imported here, so that help, completion and config errors answ
 
 import atexit
 import gc
+import importlib
 import os
 import re
 import shlex
@@ -13,8 +14,10 @@ import tempfile
 import traceback
 from pathlib import Path
 
-COMMANDS = ("train", "prepare", "online", "predict", "evaluate", "export", "compare", "bench")
+_FILES = sorted(path.stem for path in (Path(__file__).parent / "commands").glob("[a-z]*.py"))
+COMMANDS = ("train", *(name for name in _FILES if name != "train"))  # rectrain/commands/<name>.py
 _RUNS = ("train", "online")  # commands that write a run directory
+_behind_dashes: list[str] = []  # the run of a cluster, as it was typed
 _PLAIN = re.compile(r"[\w./-]+")  # what Hydra takes without quotes
 
 
@@ -33,13 +36,22 @@ def _main(argv: list[str]) -> int:
     from hydra.errors import HydraException
     from omegaconf.errors import OmegaConfBaseException
 
-    from rectrain.console import complain, open_terminal
+    from rectrain import completion, usage
+    from rectrain.console import complain, open_terminal, say
     from rectrain.errors import InputError, printable
     from rectrain.hydra_guard import check_words, install
 
     open_terminal()
     try:
+        if any(flag in argv for flag in completion.FLAGS):
+            return completion.main(argv, COMMANDS)
         command, overrides = _split(argv)
+        if command == "init":  # where data= chooses no YAML, but names the file that one is made for
+            overrides = [re.sub(r"^data=", "data.files=", word) for word in overrides]
+        overrides, _behind_dashes[:] = _cut(command, overrides)
+        if command != "train" and any(flag in overrides for flag in usage.FLAGS):
+            say(usage.usage(command))
+            return 0
         install()
         check_words(_in_one_piece(overrides))
         return _run(command, overrides, shlex.join(["rectrain", *argv]))
@@ -75,6 +87,20 @@ def _split(argv: list[str]) -> tuple[str, list[str]]:
     return argv[0], argv[1:]
 
 
+def _cut(command: str, words: list[str]) -> tuple[list[str], list[str]]:
+    """What stands before and behind --, the run that a cluster is started for."""
+    from rectrain.errors import InputError
+
+    if "--" not in words:
+        return words, []
+    if command != "cluster":
+        raise InputError(
+            "--: only rectrain cluster takes a run behind it, as in rectrain cluster workers=2 -- model=dcn."
+        )
+    place = words.index("--")
+    return words[:place], words[place + 1 :]
+
+
 def _run(command: str, overrides: list[str], typed: str) -> int:
     """Starts from the config of the command, or with rerun=... from that of a report."""
     from rectrain import rerun
@@ -106,7 +132,7 @@ def _run_hydra(command: str, config_name: str, overrides: list[str], typed: str)
     sys.argv = [sys.argv[0], *_in_one_piece(overrides)]
     run = hydra.main(version_base="1.3", config_path="pkg://rectrain.configs", config_name=config_name)
     try:
-        with launchers.watched(codes), hydra_search.known():
+        with launchers.watched(codes) as folders, hydra_search.known():
             run(_Job(command, typed, codes))()
     except StoppedError as stop:
         if not hasattr(stop, "__notes__"):  # jobs in other processes, which say only how far they came
@@ -117,6 +143,10 @@ def _run_hydra(command: str, config_name: str, overrides: list[str], typed: str)
         if added is None:
             raise
         return _run_hydra(command, config_name, added, typed)
+    if command == "train" and folders:
+        from rectrain.commands import compare
+
+        compare.end_sweep(folders[-1])
     return next((code for code in codes if code), 0)
 
 
@@ -180,6 +210,7 @@ def _run_job(command: str, config, typed: str) -> int:
     from rectrain.run_dir import RunDir
 
     run_dir = RunDir(Path(HydraConfig.get().runtime.output_dir))
+    gc.collect()  # the model of the job before hangs in cycles
     try:
         raw = OmegaConf.to_container(config, resolve=True)
         if config.get("sweep") is not None:
@@ -196,7 +227,7 @@ def _run_job(command: str, config, typed: str) -> int:
         code, text = _explain(error, run_dir)
         complain(printable(text) if code == 2 else text)
         if HydraConfig.get().mode == RunMode.MULTIRUN:
-            run_dir.report_failure(text)
+            run_dir.report_failure(text, list(HydraConfig.get().overrides.task))
         return code
     finally:
         run_dir.discard_if_empty()
@@ -257,38 +288,15 @@ def _explain(error: Exception, run_dir) -> tuple[int, str]:
 
 
 def _run_command(command: str, raw, run_dir, config_yaml: str, typed: str):
-    if command == "prepare":
-        from rectrain.commands import prepare
-
-        prepare.run(raw)
-    elif command == "online":
-        from rectrain.commands import online
-
-        online.run(raw, run_dir, config_yaml, typed)
-    elif command == "predict":
-        from rectrain.commands import predict
-
-        predict.run(raw)
-    elif command == "evaluate":
-        from rectrain.commands import evaluate
-
-        evaluate.run(raw)
-    elif command == "export":
-        from rectrain.commands import export
-
-        export.run(raw)
-    elif command == "compare":
-        from rectrain.commands import compare
-
-        compare.run(raw)
-    elif command == "bench":
-        from rectrain.commands import bench
-
-        bench.run(raw)
+    module = importlib.import_module(f"rectrain.commands.{command}")
+    if command == "train":
+        module.run(raw, run_dir, config_yaml, typed, _swept(typed))
+    elif command in _RUNS:
+        module.run(raw, run_dir, config_yaml, typed)
+    elif command == "cluster":
+        module.run(raw, _behind_dashes)
     else:
-        from rectrain.commands import train
-
-        train.run(raw, run_dir, config_yaml, typed, _swept(typed))
+        module.run(raw)
 
 
 def _swept(typed: str) -> dict:

@@ -310,6 +310,7 @@ class TrainerConfig:
     precision: Literal["float32", "bfloat16"]
     steps_per_call: Count  # inner steps of one tf.function call
     shuffle_rows: Count  # window that is shuffled in memory, rows
+    readers: Count | None  # each shuffles a part of the files and gives each batch a share; null: one a worker
     keep_checkpoints: Count
     save_every_s: NotNegative  # seconds between checkpoints, beside those of evaluations
     report_splits: list[Literal["train", "valid", "test"]]
@@ -329,15 +330,26 @@ class OptimizerConfig:
 
 @dataclass(frozen=True)
 class StrategyConfig:
-    name: Literal["auto", "one", "mirrored"]
+    name: Literal["auto", "one", "mirrored", "multi_worker", "parameter_server"]
     devices: list[str] | None = None  # of mirrored alone, as in [gpu:0, gpu:1]; null: all GPUs
     cpu_replicas: Count | None = None  # of mirrored alone: replicas on one CPU, for tests
+    communication: Literal["auto", "ring", "nccl"] | None = None  # of multi_worker alone
+    wait_s: Positive | None = None  # seconds, of multi_worker and parameter_server
 
     def __post_init__(self):
         if self.name != "mirrored" and (self.devices or self.cpu_replicas):
             raise InputError(f"strategy.devices and strategy.cpu_replicas need strategy=mirrored, not {self.name}.")
         if self.devices is not None and self.cpu_replicas is not None:
             raise InputError("strategy.cpu_replicas makes devices of its own; set it or strategy.devices to null.")
+        self._check_of_processes("communication", ("multi_worker",))
+        self._check_of_processes("wait_s", ("multi_worker", "parameter_server"))
+
+    def _check_of_processes(self, key: str, strategies: tuple[str, ...]):
+        if (getattr(self, key) is not None) != (self.name in strategies):
+            raise InputError(
+                f"strategy.{key} goes with strategy={' and '.join(strategies)}, and with no other; received "
+                f"strategy.name={self.name} and strategy.{key}={getattr(self, key)}."
+            )
 
 
 @dataclass(frozen=True)
@@ -463,6 +475,7 @@ class EvaluateConfig:
     checkpoint: str | int | list[str | int]
     explain: NotNegativeCount
     output: str | None
+    strategy: StrategyConfig
     evaluate: EvaluateSection
 
 
@@ -478,6 +491,7 @@ class PredictConfig:
     input: str | list[str]
     output: str
     checkpoint: str | int
+    strategy: StrategyConfig
     predict: PredictSection
 
 
@@ -499,7 +513,8 @@ class ExportConfig:
 @dataclass(frozen=True)
 class CompareConfig:
     runs: list[str]
-    split: Literal["train", "valid", "test"]
+    split: Literal["train", "valid", "test"] | None
+    output: str | None
     baseline: str | None
     fail_if_worse: bool
 
@@ -524,8 +539,51 @@ class SearchConfig:
 
 
 @dataclass(frozen=True)
+class StageConfig:
+    stage: Literal["count", "fit", "merge", "encode"] | None
+    part: Count
+    parts: Count
+
+
+@dataclass(frozen=True)
+class ClusterConfig:
+    workers: Count
+    servers: NotNegativeCount
+    grace_s: Positive  # seconds
+
+
+@dataclass(frozen=True)
 class PrepareConfig:
     data: DataConfig
+    prepare: StageConfig
+
+
+@dataclass(frozen=True)
+class InitData:
+    files: str
+
+
+@dataclass(frozen=True)
+class InitConfig:
+    data: InitData
+    label: str | list[str] | None
+    header: bool | None
+    rows: Annotated[int, Range(1, 10_000_000)]  # they are held in memory
+    output: str | None
+
+
+@dataclass(frozen=True)
+class ConfigSource:
+    """Where Hydra looks for YAML files."""
+
+    schema: str  # file, or pkg: a package
+    path: str
+    provider: str
+
+
+@dataclass(frozen=True)
+class ListConfig:
+    sources: list[ConfigSource]
 
 
 def parse(kind, value, key: str):

@@ -4,9 +4,11 @@ import contextlib
 import importlib
 import logging
 import os
+import re
 import shutil
 import sys
 import tempfile
+import textwrap
 from pathlib import Path
 
 from tqdm import tqdm
@@ -22,7 +24,7 @@ class _Terminal(logging.Handler):
         self.label = label
 
     def emit(self, record):
-        tqdm.write(self.label + record.getMessage(), file=sys.stdout)
+        tqdm.write(fitted(self.label + record.getMessage(), sys.stdout), file=sys.stdout)
         sys.stdout.flush()
 
 
@@ -34,6 +36,13 @@ def open_terminal(label: str = ""):
         _logger.removeHandler(handler)
         handler.close()
     _logger.addHandler(_Terminal(label))
+
+
+def be_quiet():
+    """Nothing is said on the terminal from now on, where another process says the same; complaints are."""
+    for handler in list(_logger.handlers):
+        if isinstance(handler, _Terminal):
+            _logger.removeHandler(handler)
 
 
 class _Log(logging.FileHandler):
@@ -62,10 +71,28 @@ def say(text: str):
 def complain(text: str):
     """An error message on stderr, and in the log."""
     label = next((handler.label for handler in _logger.handlers if isinstance(handler, _Terminal)), "")
-    tqdm.write(f"{label}rectrain: {text}", file=sys.stderr)
+    message = f"{label}rectrain: {text}"
+    tqdm.write("\n".join(fitted(line, sys.stderr) for line in message.split("\n")), file=sys.stderr)
     for handler in _logger.handlers:
         if isinstance(handler, logging.FileHandler):
             handler.handle(_logger.makeRecord(_logger.name, logging.ERROR, "", 0, "%s", (text,), None))
+
+
+def fitted(line: str, file) -> str:
+    """A line that is wider than the terminal, broken between words below its first text; as it is in a pipe.
+
+    What is behind a label (two blanks or more) stays behind it; paths are never broken.
+    """
+    if not file.isatty() or "\033" in line:
+        return line
+    indent = re.match(r"\s*(?:\S+\s{2,}|NOTE: |rectrain: )?", line)
+    assert indent is not None
+    width = shutil.get_terminal_size().columns
+    hanging = " " * min(indent.end(), width // 2)
+    broken = textwrap.wrap(
+        line, width, subsequent_indent=hanging, drop_whitespace=True, break_long_words=False, break_on_hyphens=False
+    )
+    return line if len(line) <= width else "\n".join(broken)
 
 
 def import_tensorflow():

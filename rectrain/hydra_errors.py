@@ -1,6 +1,8 @@
 """Hydra's complaints in the words of our own: which key, what was expected, what to do."""
 
 import re
+from importlib.resources import files
+from pathlib import Path
 
 import yaml  # comes with OmegaConf
 
@@ -73,7 +75,13 @@ def _unknown_option(error, overrides: list[str]) -> str:
     if group == "hydra/launcher" and option in PACKAGES:
         return f"hydra/launcher={option}: it is not installed. pip install '{PACKAGES[option]}'"
     typed = next((o for o in overrides if o.replace("=", "/").lstrip("+") == missing), f"{group}={option}")
-    return f"{typed}: there is no configs/{missing}.yaml.{did_you_mean(option, error.options or [])}"
+    known = _options_below(group) if "/" in group else error.options or []
+    return f"{typed}: there is no configs/{missing}.yaml.{did_you_mean(option, known)}"
+
+
+def _options_below(folder: str) -> list[str]:
+    """Our own in a folder of a group, such as experiment/bars, of which Hydra tells none."""
+    return [path.stem for path in (Path(str(files("rectrain.configs"))) / folder).glob("*.yaml")]
 
 
 def _not_parsed(error) -> str:

@@ -16,6 +16,7 @@ from rectrain.console import say
 from rectrain.errors import InputError
 from rectrain.launchers import replaced
 from rectrain.run_dir import RunDir, write_whole
+from rectrain.same_config import deciding
 from rectrain.sections import search_config, train_config
 
 SUMMARY = "search.json"
@@ -91,7 +92,11 @@ class Search(Sweeper):
         """The config of a job with these words, checked."""
         config = self.hydra_context.config_loader.load_sweep_config(self.config, [*self.words, *words])
         raw = _resolved(config)
-        train_config(raw)
+        if train_config(raw).strategy.name in ("multi_worker", "parameter_server"):
+            raise InputError(
+                f"strategy={raw['strategy']['name']} is of several processes, each of which would search on its own. "
+                "Search with strategy=auto, and train what is found with more."
+            )
         return raw
 
     def _check_space(self, raw: dict):
@@ -216,10 +221,8 @@ def _is_maximized(monitor: str) -> bool:
 
 def _fixed(section: dict, raw: dict) -> dict:
     """What a search that goes on must share with the one before."""
-    from rectrain.commands.train import fixed_values
-
     own = {key: value for key, value in section.items() if key not in ("trials", "trials_at_once")}
-    return {"sweep": own, **fixed_values(raw)}
+    return {"sweep": own, **deciding(raw)}
 
 
 def _report(folder: Path) -> dict:

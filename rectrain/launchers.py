@@ -6,6 +6,7 @@ import os
 import re
 import signal
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 from rectrain.data.threads import num_cores
 from rectrain.errors import InputError, StoppedError
@@ -45,8 +46,10 @@ _PLAIN = re.compile(r"[\w.,:+-]*")  # text that means nothing to a shell or to a
 
 
 @contextlib.contextmanager
-def watched(codes: list[int]) -> Iterator[None]:
+def watched(codes: list[int]) -> Iterator[list[Path]]:
     """Within it launchers are checked before they are made, and the exit codes of jobs in other processes are kept.
+
+    Yields a list that takes the folder of the sweep, where there is one.
 
     Args:
         codes: takes what the jobs return.
@@ -54,16 +57,18 @@ def watched(codes: list[int]) -> Iterator[None]:
     from hydra.core.plugins import Plugins
 
     make = Plugins.instantiate_launcher
+    folders: list[Path] = []
 
     def make_checked(self, **given):
         _check(given["config"].hydra)
+        folders.append(Path(given["config"].hydra.sweep.dir))
         launcher = make(self, **given)
         if target_of(given["config"].hydra.launcher) != BASIC:
             launcher.launch = functools.partial(_launch, launcher.launch, given["config"].hydra.launcher, codes)
         return launcher
 
     with replaced(Plugins, "instantiate_launcher", make_checked):
-        yield
+        yield folders
 
 
 @contextlib.contextmanager

@@ -67,17 +67,26 @@ def map_array(path: Path) -> np.ndarray:
 
 def read_arrays(path: Path, like: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The same of the arrays of an .npz file, which are stored as they are: what it takes is what memory holds."""
+    found = _stored_arrays(path, list(like))
+    for name, array in found.items():
+        _check_like(array, like[name], name)
+    return found
+
+
+def read_all_arrays(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of an .npz file, of any type and shape. Raises OSError, or ValueError where it holds none."""
+    return _stored_arrays(path, None)
+
+
+def _stored_arrays(path: Path, names: list[str] | None) -> dict[str, np.ndarray]:
     try:
         with zipfile.ZipFile(path) as archive:
             if any(member.compress_type != zipfile.ZIP_STORED for member in archive.infolist()):
                 raise ValueError("compressed arrays, where stored ones were written")
         with np.load(path, allow_pickle=False) as arrays:
-            found = {name: arrays[name] for name in like}
+            return {name: arrays[name] for name in (arrays.files if names is None else names)}
     except (*_NO_ARRAY, NotImplementedError) as error:
         raise ValueError(str(error)) from error
-    for name, array in found.items():
-        _check_like(array, like[name], name)
-    return found
 
 
 def _check_like(found, like: np.ndarray, name: str):

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -53,6 +54,10 @@ class RunDir:
     @property
     def report(self) -> Path:
         return self.path / "report.json"
+
+    def scores(self, split: str) -> Path:
+        """What the best weights say of each row of a split that was reported."""
+        return self.path / f"scores-{split}.parquet"
 
     @property
     def is_dated(self) -> bool:
@@ -104,11 +109,12 @@ class RunDir:
             shutil.rmtree(self.vocabularies, ignore_errors=True)
             raise
 
-    def report_failure(self, error: str):
+    def report_failure(self, error: str, overrides: list[str]):
         """A report of a job of a sweep that came to nothing, unless it wrote one itself or the disk is full."""
         if not self.report.exists():
+            report = {"status": "failed", "error": error, "overrides": overrides}
             with contextlib.suppress(OSError):
-                write_whole(self.report, json.dumps({"status": "failed", "error": error}, indent=1))
+                write_whole(self.report, json.dumps(report, indent=1))
 
     def check_is_training(self):
         """Raises InputError where no run of `rectrain train` has begun."""
@@ -147,6 +153,24 @@ class RunDir:
                 folder.rmdir()
 
 
+def runs_in(folder: Path, key: str = "runs") -> list[Path]:
+    """The folder of a run itself, or all runs below it, in the order of their numbers.
+
+    Args:
+        key: of the config, for the message.
+    Raises:
+        InputError: there is none.
+    """
+    found = {
+        path.parent for name in (RunDir(folder).report.name, RunDir(folder).config.name) for path in folder.rglob(name)
+    }
+    if folder in found:
+        return [folder]
+    if not found:
+        raise InputError(f"{key}: {folder} is no folder of a run or a sweep: no {RunDir(folder).report.name} in it.")
+    return sorted(found, key=lambda path: [(len(part), part) for part in path.relative_to(folder).parts])
+
+
 def _link_files(source: Path, target: Path):
     """The files of a folder once more: the same bytes on disk where one file system holds both, else a copy."""
     target.mkdir(exist_ok=True)
@@ -161,9 +185,14 @@ def _link_files(source: Path, target: Path):
 
 def write_whole(path: Path, text: str):
     """Writes `path` under a temporary name and renames it: it is whole or as it was."""
+    fill_whole(path, lambda aside: aside.write_text(text, encoding="utf-8"))
+
+
+def fill_whole(path: Path, write: Callable[[Path], object]):
+    """The same for a file that `write` fills."""
     aside = path.with_name(f".{path.name}.part")
     try:
-        aside.write_text(text, encoding="utf-8")
+        write(aside)
         to_disk(aside)
         aside.replace(path)
     finally:

@@ -4,15 +4,19 @@ import dataclasses
 
 from rectrain.config import (
     BenchConfig,
+    ClusterConfig,
     CompareConfig,
     DataConfig,
     EvaluateConfig,
     ExportConfig,
+    InitConfig,
+    ListConfig,
     OnlineConfig,
     OptimizerConfig,
     PredictConfig,
     PrepareConfig,
     SearchConfig,
+    StageConfig,
     TrainConfig,
     check_keys,
     parse,
@@ -32,9 +36,29 @@ def train_config(raw: dict) -> TrainConfig:
     config = parse(TrainConfig, _with_settings(_without_null_features(raw)), "")
     _check_reader(config.data)
     _refuse_skipping(config.data)
+    if config.strategy.name == "parameter_server":
+        _refuse_whole_tables(config.optimizer)
     if config.task.on_inconsistent == "drop":
         config = dataclasses.replace(config, data=_without_inconsistent(config))
     return config
+
+
+def _refuse_whole_tables(optimizer: OptimizerConfig):
+    """Servers get the rows that a batch used, and make no pass over a table for each step of each worker."""
+    parts = {"optimizer": optimizer.name} | {
+        f"optimizer.{group}": part["name"] for group, part in optimizer.settings.items() if isinstance(part, dict)
+    }
+    for key, name in parts.items():
+        if name == "adam":
+            raise InputError(
+                f"{key}=adam moves every row of a table at every step, and strategy=parameter_server sends the rows of "
+                f"a batch alone. Set {key}=lazy_adam."
+            )
+    if optimizer.regularize != "batch":
+        raise InputError(
+            f"optimizer.regularize={optimizer.regularize} needs more of a table than the rows of a batch, which are "
+            "all that strategy=parameter_server sends. Set optimizer.regularize=batch."
+        )
 
 
 def online_config(raw: dict) -> OnlineConfig:
@@ -73,6 +97,10 @@ def _without_inconsistent(config: TrainConfig | OnlineConfig) -> DataConfig:
 def bench_config(raw: dict) -> BenchConfig:
     """The same for `rectrain bench`."""
     config = parse(BenchConfig, _with_settings(raw), "")
+    if config.strategy.name in ("multi_worker", "parameter_server"):
+        raise InputError(
+            f"strategy={config.strategy.name}: rectrain bench measures one process. Set strategy=one or mirrored."
+        )
     if config.optimizer.regularize == "frequency":
         raise InputError(
             "optimizer.regularize=frequency needs the counts of a data set's values, which rectrain bench has not. Set "
@@ -86,6 +114,7 @@ def prepare_config(raw: dict) -> PrepareConfig:
     config = parse(PrepareConfig, _without_null_features(raw), "")
     _check_reader(config.data)
     _refuse_skipping(config.data)
+    _check_stage(config.prepare)
     return config
 
 
@@ -94,13 +123,60 @@ def search_config(raw) -> SearchConfig:
     return parse(SearchConfig, raw, "sweep")
 
 
+def _check_stage(stage: StageConfig):
+    if stage.part > stage.parts:
+        raise InputError(f"prepare.part={stage.part}: expected 1 to prepare.parts={stage.parts}.")
+    if stage.stage is None and stage.parts > 1:
+        raise InputError(
+            f"prepare.parts={stage.parts} has no effect without a stage. Name one with prepare.stage, or set "
+            "prepare.parts=1 to prepare all at once."
+        )
+    if stage.stage == "merge" and stage.part > 1:
+        raise InputError(f"prepare.part={stage.part}: prepare.stage=merge is one process. Set prepare.part=1.")
+
+
+def init_config(raw: dict) -> InitConfig:
+    """The same for `rectrain init`."""
+    if raw["data"].get("files") is None:
+        raise InputError("data=null: expected a raw file, as in rectrain init data=clicks.csv.")
+    return parse(InitConfig, raw, "")
+
+
+def list_config(raw: dict) -> ListConfig:
+    """The same for `rectrain models` and `rectrain datasets`."""
+    return parse(ListConfig, raw, "")
+
+
 def evaluate_config(raw: dict) -> EvaluateConfig:
     """The same for `rectrain evaluate`."""
     if raw.get("run") is None:
         raise InputError(
             "run=null: expected the folder of a run, as in rectrain evaluate run=outputs/DATE/TIME_dcn_criteo."
         )
-    return parse(EvaluateConfig, raw, "")
+    config = parse(EvaluateConfig, raw, "")
+    if config.strategy.name == "parameter_server":
+        raise InputError(
+            "strategy=parameter_server is for training; rectrain evaluate reads the checkpoints of any strategy. "
+            "Set strategy=auto."
+        )
+    if config.strategy.name == "multi_worker":
+        _refuse_what_needs_all_rows(config)
+    return config
+
+
+def _refuse_what_needs_all_rows(config: EvaluateConfig):
+    wanted = {
+        "input": config.input,
+        "explain": config.explain,
+        "evaluate.by": config.evaluate.by,
+        "evaluate.importance": config.evaluate.importance,
+    }
+    for key, value in wanted.items():
+        if value:
+            raise InputError(
+                f"{key}={value}: with strategy=multi_worker each process scores a part of a split, for its metrics "
+                f"alone. Leave {key} out, or set strategy=auto."
+            )
 
 
 def predict_config(raw: dict) -> PredictConfig:
@@ -112,7 +188,13 @@ def predict_config(raw: dict) -> PredictConfig:
                 f"{key}=null: expected {what}, as in rectrain predict run=outputs/DATE/TIME_dcn_criteo "
                 "input='new/*.tsv' output=scores.parquet."
             )
-    return parse(PredictConfig, raw, "")
+    config = parse(PredictConfig, raw, "")
+    if config.strategy.name in ("multi_worker", "parameter_server"):
+        raise InputError(
+            f"strategy={config.strategy.name}: rectrain predict is of one process. Give each machine files of its own "
+            "with input=, and an output of its own."
+        )
+    return config
 
 
 def export_config(raw: dict) -> ExportConfig:
@@ -129,6 +211,11 @@ def compare_config(raw: dict) -> CompareConfig:
             "runs=null: expected folders of runs or sweeps, as in rectrain compare runs=[outputs/DATE/TIME_sweep]."
         )
     return parse(CompareConfig, raw, "")
+
+
+def cluster_config(raw: dict) -> ClusterConfig:
+    """The same for `rectrain cluster`."""
+    return parse(ClusterConfig, raw, "")
 
 
 def _check_reader(data: DataConfig):

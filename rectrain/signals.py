@@ -19,9 +19,14 @@ class Signals:
     def __init__(self):
         self.came: int | None = None
         self._held = False
+        self._before: dict = {}  # handlers
 
     def any(self) -> bool:
         return self.came is not None
+
+    def note(self):
+        """One came, here or to another process of the run; what is held ends as if it had come here."""
+        self.came = self.came or signal.SIGTERM
 
     @contextlib.contextmanager
     def held(self):
@@ -37,8 +42,16 @@ class Signals:
         if self.came is not None:
             raise StoppedError(self.came)
 
+    def hear_again(self):
+        """Within this context, after what takes SIGTERM for itself, as TensorFlow does when it joins a cluster."""
+        if self._before:
+            self._hear()
+
+    def _hear(self) -> dict:
+        return {number: signal.signal(number, self._note) for number in _NUMBERS}
+
     def __enter__(self):
-        self._before = {number: signal.signal(number, self._note) for number in _NUMBERS}
+        self._before = self._hear()
         # A compiled call keeps Python from its handlers; the operating system writes each signal into this pipe.
         reading, self._pipe = os.pipe()
         os.set_blocking(self._pipe, False)

@@ -78,10 +78,10 @@ def shuffled(prepared: Prepared, epoch: int) -> tf.data.Dataset:
 def rate(steps: Steps, dataset: tf.data.Dataset, num_steps: int) -> float:
     """Rows a second once the first batch is there."""
     iterator = steps.distribute(dataset)
-    steps.train(iterator, tf.constant(1)).numpy()
+    steps.train(iterator, 1)
     started = time.perf_counter()
     for _ in range(num_steps // STEPS_PER_CALL):
-        steps.train(iterator, tf.constant(STEPS_PER_CALL)).numpy()
+        steps.train(iterator, STEPS_PER_CALL)
     return num_steps // STEPS_PER_CALL * STEPS_PER_CALL * BATCH_SIZE / (time.perf_counter() - started)
 
 

@@ -17,10 +17,10 @@ from omegaconf import OmegaConf
 
 from rectrain.data.prepare import prepare
 from rectrain.evaluation.metrics import auc
-from rectrain.run_dir import RunDir
 from rectrain.sections import train_config
 from rectrain.signals import Signals
 from rectrain.training.build import build_trainer
+from rectrain.training.team import Alone
 
 STRENGTHS = (0.0, 1e-4, 2e-4, 4e-4, 8e-4, 1.6e-3, 3.2e-3, 6.4e-3)
 RECIPE = ("model=fm", "optimizer=ftrl", "optimizer.alpha=0.05", "optimizer.beta=2e-3", "trainer.batch_size=512")
@@ -47,7 +47,7 @@ def train(rows: str, strength: float, seed: int) -> tuple[int, int, float]:
     prepared = prepare(config.data, say=lambda _: None)
     with tempfile.TemporaryDirectory() as folder:
         trainer = build_trainer(
-            config, prepared, RunDir(Path(folder)), fixed={}, signals=Signals(), on_evaluation=lambda _: None
+            config, prepared, Path(folder), team=Alone(), fixed={}, signals=Signals(), on_evaluation=lambda _: None
         )
         trainer.begin(datetime.now(UTC), 0.0)
         trainer.run()

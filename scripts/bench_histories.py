@@ -21,10 +21,10 @@ import tensorflow as tf
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
-from rectrain.data.batches import read_rows, row_groups
 from rectrain.data.history_views import HistoryViews
 from rectrain.data.manifest import Prepared
 from rectrain.data.prepare import prepare
+from rectrain.data.row_groups import read_rows, row_groups
 from rectrain.sections import train_config
 from rectrain.training.build import build_steps
 
@@ -111,9 +111,9 @@ def timed(config, prepared: Prepared, rounds: int) -> list[float]:
         reading.append(time.perf_counter() - started)
         dataset = tf.data.Dataset.from_tensors(batch).repeat()
         iterator = steps.distribute(dataset)
-        steps.train(iterator, tf.constant(1)).numpy()
+        steps.train(iterator, 1)
         started = time.perf_counter()
-        steps.train(iterator, tf.constant(5)).numpy()
+        steps.train(iterator, 5)
         training.append((time.perf_counter() - started) / 5)
     return [1000 * statistics.median(seconds[1:]) for seconds in (reading, training)]
 

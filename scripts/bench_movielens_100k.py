@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 from paired import HEADER, SEEDS, table_row, train
 
-from rectrain.data.batches import read_rows, row_groups
+from rectrain.data.row_groups import read_rows, row_groups
 
 THEIR_NAMES = {"pooled_dnn": "DNN", "din": "DIN", "din_softmax": "DIN_softmax_relu"}
 

@@ -17,10 +17,10 @@ from rectrain.data.prepare import prepare
 from rectrain.evaluation.evaluate import Scored
 from rectrain.evaluation.metrics import auc, logloss
 from rectrain.outputs.run_report import count_parameters
-from rectrain.run_dir import RunDir
 from rectrain.sections import train_config
 from rectrain.signals import Signals
 from rectrain.training.build import build_trainer
+from rectrain.training.team import Alone
 
 SEEDS = (2024, 2025, 2026)
 NUM_RESAMPLES = 1000
@@ -37,7 +37,7 @@ def train(overrides: list[str], split: str) -> tuple[dict, Prepared, Scored]:
     prepared = prepare(config.data, say=lambda _: None)
     with tempfile.TemporaryDirectory() as folder:
         trainer = build_trainer(
-            config, prepared, RunDir(Path(folder)), fixed={}, signals=Signals(), on_evaluation=lambda _: None
+            config, prepared, Path(folder), team=Alone(), fixed={}, signals=Signals(), on_evaluation=lambda _: None
         )
         trainer.begin(datetime.now(UTC), 0.0)
         done = trainer.run()

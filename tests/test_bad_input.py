@@ -385,7 +385,9 @@ def test_a_disk_that_is_full_at_the_report(run, tmp_path):
     full_file(tmp_path / "run/.report.html.part")
     assert_one_message(*run(), f"cannot write {tmp_path}/run: the disk is full", "Make room")
     left = {p.name for p in (tmp_path / "run").iterdir()}
-    assert left == {"config.yaml", "schema.json", "vocab", "checkpoints", "metrics.jsonl", "tensorboard", "train.log"}
+    scores = {f"scores-{split}.parquet" for split in ("valid", "test")}
+    written = {"config.yaml", "schema.json", "vocab", "checkpoints", "metrics.jsonl", "tensorboard", "train.log"}
+    assert left == written | scores
 
 
 def test_a_disk_that_is_full_at_the_metrics(run, tmp_path):

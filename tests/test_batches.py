@@ -5,7 +5,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from rectrain.data import batches as batches_module
-from rectrain.data.batches import Shuffle, batches
+from rectrain.data.batches import Readers, Shuffle, batches
 from rectrain.data.shards import to_table
 from tests.samples import batch as packed_batch
 from tests.samples import schema as toy_schema
@@ -133,3 +133,45 @@ def test_schemas_without_numbers_or_lists_have_no_such_tensors(tmp_path):
     schema = toy_schema(numeric=1, multi_valued=False, crosses=False)
     shards, _ = write_shards(tmp_path, toy_schema(multi_valued=False, crosses=False), [[3]], weight=False)
     assert set(collect(batches(schema, shards, 2))[0]) == {"categorical", "numeric", "labels", "weight"}
+
+
+@pytest.mark.parametrize("rows", [[[7, 7, 3], [5]], [[8, 8]], [[2], [1]], [[13]]])
+@pytest.mark.parametrize("number", [2, 3])
+def test_readers_share_each_batch_and_read_every_row_once(tmp_path, rows, number):
+    schema = toy_schema()
+    shards, written = write_shards(tmp_path, schema, rows, weight=True)
+    shuffle, num_rows = Shuffle(1, 3, 9, num_epochs=2), len(written["labels"])
+    together = collect(batches(schema, shards, 4, shuffle, readers=Readers(number, range(number))))
+    sizes = [4] * (num_rows // 4) + [num_rows % 4] * (num_rows % 4 > 0)
+    assert [len(b["labels"]) for b in together] == sizes * 2
+    for epoch in (together[: len(sizes)], together[len(sizes) :]):
+        values = joined(epoch)["numeric"][:, 0]
+        np.testing.assert_array_equal(np.sort(values), np.sort(written["numeric"][:, 0]))
+    alone = [
+        collect(batches(schema, shards, 4, shuffle, readers=Readers(number, range(k, k + 1)))) for k in range(number)
+    ]
+    for batch, *shares in zip(together, *alone, strict=True):
+        np.testing.assert_array_equal(batch["categorical"], np.concatenate([s["categorical"] for s in shares]))
+        assert max(len(s["labels"]) for s in shares) - min(len(s["labels"]) for s in shares) <= 1
+
+
+@pytest.mark.parametrize("skip", [1, 4, 6, 7])
+def test_readers_go_on_at_any_batch(tmp_path, skip):
+    schema = toy_schema()
+    shards, _ = write_shards(tmp_path, schema, [[7, 7, 3]], weight=False)
+    shuffle, readers = Shuffle(1, 0, 9, num_epochs=2), Readers(3, range(1, 3))
+    whole = collect(batches(schema, shards, 4, shuffle, readers=readers))
+    rest = collect(batches(schema, shards, 4, shuffle, skip=skip, readers=readers))
+    assert len(whole) == 10
+    assert len(rest) == 10 - skip
+    for expected, found in zip(whole[skip:], rest, strict=True):
+        np.testing.assert_array_equal(expected["numeric"], found["numeric"])
+
+
+@pytest.mark.parametrize("number", [2, 5, 9])
+def test_in_order_readers_have_parts_that_follow_each_other(tmp_path, number):
+    schema = toy_schema()
+    shards, rows = write_shards(tmp_path, schema, [[3, 2], [1]], weight=False)
+    parts = [collect(batches(schema, shards, 2, readers=Readers(number, range(k, k + 1)))) for k in range(number)]
+    assert all(parts)  # a part without rows is a batch without rows
+    np.testing.assert_array_equal(joined([b for part in parts for b in part])["numeric"], rows["numeric"])

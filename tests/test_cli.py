@@ -11,7 +11,10 @@ import pytest
     [
         (["model=dcm"], "model=dcm: there is no configs/model/dcm.yaml. Did you mean 'dcn'?"),
         (["data=critoe"], "data=critoe: there is no configs/data/critoe.yaml. Did you mean 'criteo'?"),
-        (["experiment=tiny/dcm"], "experiment=tiny/dcm: there is no configs/experiment/tiny/dcm.yaml."),
+        (
+            ["experiment=tiny/dcm"],
+            "experiment=tiny/dcm: there is no configs/experiment/tiny/dcm.yaml. Did you mean 'dcn'?",
+        ),
         (["trainer.batchsize=3"], "trainer.batchsize: no such key. Did you mean 'batch_size'?"),
         (["model=dcn", "model.num_cros=2"], "model.num_cros: no such key. Did you mean 'num_crosses'?"),
         (["+model.num_cros=2"], "model.num_cros: no such key. Did you mean 'num_crosses'?"),
@@ -40,6 +43,14 @@ def test_a_wrong_command_line_is_one_message_and_exit_2(rectrain, tmp_path, argv
     assert "Traceback" not in out + err
     assert not [p for p in tmp_path.rglob("*") if p.is_file()]
     assert not (tmp_path / "outputs").exists() or not list((tmp_path / "outputs").iterdir())
+
+
+def test_the_exit_code_of_a_sweep_is_that_of_the_first_job_that_failed(rectrain, tmp_path):
+    code, out, err = rectrain("prepare", "-m", "data.sample.rows=2000,many,3000")
+    assert code == 2
+    assert "data.sample.rows='many': expected an integer" in err
+    assert len(list((tmp_path / "data/prepared").glob("criteo-*"))) == 2
+    assert "leaderboard" not in out + err
 
 
 def test_help_names_commands_groups_and_examples(rectrain):

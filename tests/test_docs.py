@@ -6,6 +6,7 @@ import dataclasses
 import re
 import shlex
 import typing
+from itertools import dropwhile
 from pathlib import Path
 from types import NoneType
 
@@ -16,27 +17,17 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.errors import ConfigCompositionException
 from omegaconf import OmegaConf
 
-from rectrain import config, registry
+from rectrain import config, registry, sections
 from rectrain.cli import COMMANDS
 from rectrain.evaluation import regression
 from rectrain.hydra_errors import with_key_added
 from rectrain.search.space import parse_space
-from rectrain.sections import (
-    bench_config,
-    compare_config,
-    evaluate_config,
-    export_config,
-    online_config,
-    predict_config,
-    prepare_config,
-    search_config,
-    train_config,
-)
 
 ROOT = Path(__file__).parents[1]
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "data/README.md"]
 TEXTS = {str(page.relative_to(ROOT)): page.read_text(encoding="utf-8") for page in PAGES}
 HISTORY = "docs/LOG.md"  # its commands were those of their day
+OWN_MODEL = "docs/own_model.md"  # tests/test_own_model.py runs its commands
 CRITEO = ROOT / "data/tiny/criteo_tiny.tsv"
 
 
@@ -48,9 +39,25 @@ def blocks(text, language):
 
 def commands(program):
     """(page, words) of each command line of that program in a ```sh block."""
-    code = [(page, block) for page, text in TEXTS.items() if page != HISTORY for block in blocks(text, "sh")]
+    code = [
+        (page, block)
+        for page, text in TEXTS.items()
+        if page not in (HISTORY, OWN_MODEL)
+        for block in blocks(text, "sh")
+    ]
     split = [(page, shlex.split(line, comments=True)) for page, block in code for line in block.splitlines()]
-    return [(page, words[1:]) for page, words in split if words[:1] == [program]]
+    bare = [(page, list(dropwhile(re.compile("[A-Z_]+=").match, words))) for page, words in split]
+    return [(page, words[1:]) for page, words in bare if words[:1] == [program]]
+
+
+def ci_commands():
+    """(page, words) of each command line of rectrain in the example of a workflow, for its first experiment."""
+    page = "scripts/ci_example.yml"
+    (job,) = yaml.safe_load((ROOT / page).read_text(encoding="utf-8"))["jobs"].values()
+    first = job["strategy"]["matrix"]["experiment"][0]
+    lines = [line for step in job["steps"] for line in step.get("run", "").splitlines()]
+    split = [shlex.split(line.replace("${{ matrix.experiment }}", first)) for line in lines]
+    return [(page, words[1:]) for words in split if words[0] == ".venv/bin/rectrain"]
 
 
 def section(page, heading):
@@ -97,10 +104,20 @@ def first_of_sweep(override):
 
 
 @pytest.mark.parametrize(
-    ("page", "words"), commands("rectrain"), ids=lambda x: x if isinstance(x, str) else " ".join(x)
+    ("page", "words"), [*commands("rectrain"), *ci_commands()], ids=lambda x: x if isinstance(x, str) else " ".join(x)
 )
 def test_every_command_composes(page, words, conf):
+    check_composes(words, conf)
+
+
+def check_composes(words, conf):
+    """A command line, without its program: what it names is there, and what it sets may be set."""
     words = list(words)
+    if "--shell-completion" in words:
+        return
+    if "--" in words:  # rectrain cluster -- a run
+        check_composes(words[words.index("--") + 1 :], conf)
+        words = words[: words.index("--")]
     command = words.pop(0) if words and words[0].isalpha() else "train"
     assert command in COMMANDS
     for flag in ("--config-dir", "--cfg"):
@@ -110,21 +127,15 @@ def test_every_command_composes(page, words, conf):
     if "-m" in words:
         words.remove("-m")
         words = [first_of_sweep(word) for word in words]
+    if command in ("models", "datasets"):
+        assert not words
+        return
+    words = [re.sub("^data=", "data.files=", word) if command == "init" else word for word in words]
     composed = compose_as_the_command_line(command, [*words, f"hydra.searchpath=[file://{conf}]"])
-    check = {
-        "train": train_config,
-        "prepare": prepare_config,
-        "online": online_config,
-        "evaluate": evaluate_config,
-        "export": export_config,
-        "predict": predict_config,
-        "compare": compare_config,
-        "bench": bench_config,
-    }
     raw = OmegaConf.to_container(composed, resolve=True)
     if "sweep" in raw:  # which the sweeper reads, and no job has
-        parse_space(search_config(raw.pop("sweep")).space)
-    check[command](raw)
+        parse_space(sections.search_config(raw.pop("sweep")).space)
+    getattr(sections, f"{command}_config")(raw)
 
 
 def compose_as_the_command_line(command, words):
@@ -133,6 +144,23 @@ def compose_as_the_command_line(command, words):
             return compose(command, words)
     except ConfigCompositionException as error:
         return compose_as_the_command_line(command, with_key_added(error, words))
+
+
+@pytest.mark.slow
+def test_the_example_of_a_workflow_trains_compares_and_shuts_the_gate(rectrain, tmp_path):
+    small = ("data.sample.rows=8000", "trainer.epochs=1", "expect=null")
+    baseline, candidate, compare = (words for _, words in ci_commands())
+    for words in (baseline, candidate):
+        code, _, err = rectrain(*words, *small)
+        assert code == 0, err
+    code, out, err = rectrain(*compare)
+    assert code == 0, err
+    assert "cannot be told apart in AUC (+0.00000" in " ".join(out.split())  # nothing was changed
+    assert (tmp_path / "comparison.html").exists()
+    worse = ("trainer.max_steps=1", "optimizer.learning_rate=1e-6", "hydra.sweep.dir=outputs/worse")
+    assert rectrain(*candidate[:-1], *small, *worse)[0] == 0
+    code, _, err = rectrain(*(word.replace("candidate", "worse") for word in compare))
+    assert code == 3, err
 
 
 def test_there_are_commands_of_both_kinds_on_every_page():

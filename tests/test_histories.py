@@ -13,10 +13,11 @@ from omegaconf import OmegaConf
 
 from rectrain.config import DataConfig, parse
 from rectrain.data import history_store, negatives
-from rectrain.data.batches import Shuffle, batches, read_rows, row_groups
+from rectrain.data.batches import Shuffle, batches
 from rectrain.data.history_store import HistoryStore
 from rectrain.data.history_views import HistoryViews
 from rectrain.data.prepare import prepare
+from rectrain.data.row_groups import read_rows, row_groups
 from rectrain.errors import InputError
 from rectrain.schema import Schema
 from tests.samples import CONFIGS

@@ -10,10 +10,10 @@ from omegaconf import OmegaConf
 
 import rectrain.data.readers.rows as raw_rows
 from rectrain.config import DataConfig, parse
-from rectrain.data.batches import read_rows, row_groups
 from rectrain.data.history_store import HistoryStore
 from rectrain.data.manifest import Prepared
 from rectrain.data.prepare import prepare
+from rectrain.data.row_groups import read_rows, row_groups
 from rectrain.errors import InputError
 from tests.samples import CONFIGS
 

@@ -23,6 +23,8 @@ ROOMS = [
         "signals",
         "same_config",
         "plain_files",
+        "catalog",
+        "cluster",
     },
     {"data", "layers", "optimizers"},
     {"features"},
@@ -32,9 +34,10 @@ ROOMS = [
     {"outputs"},
     {"online"},
     {"export"},
+    {"draft"},
     {"search"},
     {"commands"},
-    {"cli", "hydra_errors", "hydra_guard", "hydra_search", "launchers", "rerun"},
+    {"cli", "completion", "usage", "hydra_errors", "hydra_guard", "hydra_search", "launchers", "rerun", "__main__"},
 ]
 FILES = sorted(ROOT.rglob("*.py"))
 

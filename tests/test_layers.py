@@ -215,21 +215,22 @@ def test_crosses_of_zero_weight_pass_their_input_on(network):
     np.testing.assert_array_equal(network(x), x)
 
 
-def interacting(*, head_width=3, residual=True, scaling=False):
-    return InteractingLayer(num_heads=2, head_width=head_width, residual=residual, scaling=scaling, name="interacting")
+def interacting(*, head_width=3, residual=True, scaling=False, layer_norm=False):
+    knobs = {"head_width": head_width, "residual": residual, "scaling": scaling, "layer_norm": layer_norm}
+    return InteractingLayer(num_heads=2, **knobs, name="interacting")
 
 
 @each_size
 @pytest.mark.parametrize("scaling", [False, True])
 @pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("layer_norm", [False, True])
 @pytest.mark.parametrize("head_width", [2, 3])  # 2 heads: as wide as the input (4), and wider
-def test_interacting_layer_matches_numpy(rows, head_width, residual, scaling):
+def test_interacting_layer_matches_numpy(rows, head_width, layer_norm, residual, scaling):
+    knobs = {"residual": residual, "scaling": scaling, "layer_norm": layer_norm}
     assert_matches(
-        interacting(head_width=head_width, residual=residual, scaling=scaling),
+        interacting(head_width=head_width, **knobs),
         normal(rows, 5, 4),
-        lambda weights, fields: reference.interacting(
-            weights, fields, name="interacting", num_heads=2, residual=residual, scaling=scaling
-        ),
+        lambda weights, fields: reference.interacting(weights, fields, name="interacting", num_heads=2, **knobs),
     )
 
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from rectrain.data import mmoe_sample, sample
-from rectrain.data.batches import read_rows, row_groups
 from rectrain.data.manifest import Prepared
+from rectrain.data.row_groups import read_rows, row_groups
 from rectrain.errors import InputError
 
 TRUTHS = ["p1", "p0.9", "p0.5"]

@@ -22,7 +22,8 @@ from tests.reference.layers import assert_weights_follow_the_seed, set_random_we
 CONFIGS = Path(__file__).parents[1] / "configs" / "model"
 EMBEDDING = {"embedding_dim": 4, "embedding_stddev": 0.3}
 DEEP = {**EMBEDDING, "hidden_units": [5, 3], "dropout": 0.0, "batch_norm": False}
-DCN = {**DEEP, "num_crosses": 2}
+WIDE_DEEP = {**DEEP, "numeric_vectors": False}
+DCN = {**WIDE_DEEP, "num_crosses": 2}
 DCN_V2 = {**DCN, "cross_rank": None, "structure": "parallel"}
 AUTOINT = {
     **DEEP,
@@ -31,6 +32,8 @@ AUTOINT = {
     "head_width": 3,
     "residual": True,
     "scaling": False,
+    "layer_norm": False,
+    "linear": False,
 }
 POOLED = {**DEEP, "hidden_activation": "relu", "pooling": "mean", "weighted_by": "gap"}
 DIN = {
@@ -53,7 +56,7 @@ SEQUENCE_KNOBS = {
 KNOBS = {
     "lr": {},
     "fm": EMBEDDING,
-    "wide_deep": DEEP,
+    "wide_deep": WIDE_DEEP,
     "deepfm": DEEP,
     "dcn": DCN,
     "dcn_v2": DCN_V2,
@@ -65,6 +68,7 @@ VARIANTS = [
     *((name, {}) for name in KNOBS),
     *((name, NORMED) for name in KNOBS if "batch_norm" in KNOBS[name]),
     ("fm", {"embedding_dim": 1}),
+    *((name, {"numeric_vectors": True}) for name in ("wide_deep", "dcn", "dcn_v2")),
     ("dcn", {"hidden_units": []}),
     ("dcn", {"num_crosses": 0}),
     ("dcn_v2", {"hidden_units": []}),
@@ -75,6 +79,9 @@ VARIANTS = [
     ("autoint", {"num_attention_layers": 0}),
     ("autoint", {"residual": False}),
     ("autoint", {"scaling": True}),
+    ("autoint", {"layer_norm": True}),
+    ("autoint", {"linear": True}),
+    ("autoint", {"linear": True, "layer_norm": True, "hidden_units": []}),
     ("autoint", {"head_width": 2}),  # as wide as the embeddings: the residual needs no matrix
     ("pooled_dnn", {"pooling": "sum"}),
     ("pooled_dnn", {"pooling": "weighted"}),
@@ -162,10 +169,16 @@ TOWER = 5 + 5 * 3 + 3 + (3 + 1)  # all of the deep part but its first kernel
         ("lr", {}, LINEAR),
         ("fm", {}, LINEAR + VECTORS + NUMERIC_VECTORS),
         ("wide_deep", {}, LINEAR + VECTORS + FLAT * 5 + TOWER),
+        ("wide_deep", {"numeric_vectors": True}, LINEAR + VECTORS + NUMERIC_VECTORS + FIELDS * 5 + TOWER),
         ("deepfm", {}, LINEAR + VECTORS + NUMERIC_VECTORS + FIELDS * 5 + TOWER),
         ("dcn", {}, VECTORS + 2 * (FLAT + FLAT) + FLAT * 5 + TOWER + FLAT),
         ("dcn", {"hidden_units": []}, VECTORS + 2 * (FLAT + FLAT) + FLAT + 1),
         ("dcn", NORMED, VECTORS + 2 * (FLAT + FLAT) + FLAT * 5 + TOWER + FLAT - (5 + 3) + 4 * (5 + 3)),
+        (
+            "dcn",
+            {"numeric_vectors": True},
+            VECTORS + NUMERIC_VECTORS + 2 * (FIELDS + FIELDS) + FIELDS * 5 + TOWER + FIELDS,
+        ),
         ("dcn_v2", {}, VECTORS + 2 * (FLAT * FLAT + FLAT) + FLAT * 5 + TOWER + FLAT),
         ("dcn_v2", {"cross_rank": 3}, VECTORS + 2 * (2 * FLAT * 3 + FLAT) + FLAT * 5 + TOWER + FLAT),
         ("dcn_v2", {"structure": "stacked"}, VECTORS + 2 * (FLAT * FLAT + FLAT) + FLAT * 5 + TOWER),
@@ -175,6 +188,11 @@ TOWER = 5 + 5 * 3 + 3 + (3 + 1)  # all of the deep part but its first kernel
             VECTORS + NUMERIC_VECTORS + 4 * 4 * 6 + 3 * 6 * 6 + (6 * 6 + 1) + FIELDS * 5 + TOWER,
         ),
         ("autoint", {"hidden_units": []}, VECTORS + NUMERIC_VECTORS + 4 * 4 * 6 + 3 * 6 * 6 + (6 * 6 + 1)),
+        (
+            "autoint",
+            {"hidden_units": [], "layer_norm": True, "linear": True},
+            LINEAR + VECTORS + NUMERIC_VECTORS + 4 * 4 * 6 + 3 * 6 * 6 + (6 * 6 + 1) + 2 * 2 * 6,
+        ),
     ],
 )
 def test_parameters_equal_a_count_by_hand(name, changed, expected):

@@ -301,7 +301,7 @@ def kill_again_and_again(start, tmp_path, options, *, at, total, pause_s=0.01):
     process = start("killed", "resume=true", "online.save_every_s=0", *options, pause_s=0)
     out, err = process.communicate(timeout=120)
     assert process.returncode == 0, err
-    assert "resumed   after" in out
+    assert "resumed      after" in out
 
 
 def with_bad_rows(lines):

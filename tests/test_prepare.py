@@ -467,8 +467,8 @@ from tests.test_prepare import NO_HASHES, config
 folder, stop_at = Path(sys.argv[1]), sys.argv[2]
 blocks = passes.RawFiles.blocks
 
-def stopping(self, wants, title):
-    for block in blocks(self, wants, title):
+def stopping(self, wants, title, files=None):
+    for block in blocks(self, wants, title, files):
         yield block
         if title == stop_at:
             print("stopped", flush=True)

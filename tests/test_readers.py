@@ -59,7 +59,7 @@ def message(path, columns, format, reader=csv):
 
 
 def test_registry_finds_the_readers_and_no_helper():
-    assert registry.names("data/readers", "read") == ["ali_ccp", "amazon", "csv", "movielens", "parquet"]
+    assert registry.names("data/readers", "read") == ["ali_ccp", "amazon", "csv", "libfm", "movielens", "parquet"]
 
 
 def test_tsv_without_header(tmp_path):

@@ -16,7 +16,7 @@ def test_names_are_the_files_that_define_build():
     several_tasks = ["esmm", "mmoe", "ple", "shared_bottom"]
     assert registry.names("models") == sorted([*crossing, *sequences, *several_tasks])
     assert registry.names("optimizers") == ["adagrad", "adam", "ftrl", "lazy_adam", "rowwise_adagrad", "sgd"]
-    assert registry.names("data/readers", "read") == ["ali_ccp", "amazon", "csv", "movielens", "parquet"]
+    assert registry.names("data/readers", "read") == ["ali_ccp", "amazon", "csv", "libfm", "movielens", "parquet"]
 
 
 def test_types_read_from_the_source_are_those_of_the_function():

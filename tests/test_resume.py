@@ -368,7 +368,7 @@ def test_a_signal_waits_for_the_compiled_call_and_is_told_how_to_go_on(
     (again,) = [line.removeprefix("Go on with: ") for line in err.splitlines() if line.startswith("Go on with: ")]
     found, out, err = rectrain(*shlex.split(again)[1:])
     assert found == 0, err
-    assert f"resumed   after step {step}" in out
+    assert f"resumed      after step {step}" in out
     same(left(tmp_path / "run"), expected)
 
 
@@ -526,7 +526,7 @@ def test_a_damaged_checkpoint_is_told_and_the_one_before_is_used(train, done, un
     code, out, err = train("killed", *SHORT)
     assert code == 0, err
     assert out.count("is damaged") == out.count("step-00000017 is damaged (variables.data-00000-of-00001: not as") == 1
-    assert "resumed   after step 14" in out
+    assert "resumed      after step 14" in out
     expected = whole(*SHORT)
     assert left(unfinished) == expected
     for path in (tmp_path / "ruined/checkpoints").glob("step-*/state.json"):
@@ -590,7 +590,7 @@ def test_a_sweep_goes_on_job_by_job(rectrain, done, prepared, tmp_path):
     code, out, err = rectrain(*words)
     assert code == 0, err
     assert out.count("is done already") == out.count("sweep/0 is done already") == 1
-    assert out.count("resumed   after step 7") == 2
+    assert out.count("resumed      after step 7") == 2
     for job in range(4):
         assert left(tmp_path / f"sweep/{job}") == done(f"alone{job}", *options, f"seed={job + 1}")
     assert rectrain(*words)[1].count("is done already") == 4

@@ -103,7 +103,7 @@ def test_time_by_fractions_keeps_equal_moments_together():
     values, counts = np.unique(times, return_counts=True)
     order = np.random.default_rng(0).permutation(values.size)
     table = pa.table({"value": values[order], "count": counts[order]})
-    found = split.by_time_fractions(data, table)("all", 0, block(10, t=times))
+    found = split.by_time(data, split.first_moments(data, table))("all", 0, block(10, t=times))
     assert found.tolist() == [1, 0, 0, 0, 0, 1, 2, 2, 0, 2]  # valid from 3, test from 5: the ties at 5 go together
 
 
@@ -112,7 +112,7 @@ def test_time_by_fractions_without_test_rows(fractions):
     train, valid, test = fractions
     data = Data(config(by="time", train=train, valid=valid, test=test), TimeConfig("t", None))
     table = pa.table({"value": np.arange(5.0), "count": [1] * 5})
-    found = split.by_time_fractions(data, table)("all", 0, block(5, t=np.arange(5.0)))
+    found = split.by_time(data, split.first_moments(data, table))("all", 0, block(5, t=np.arange(5.0)))
     assert found.tolist() == [int(i >= train * 5) for i in range(5)]
 
 

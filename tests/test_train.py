@@ -1,5 +1,6 @@
 """The main job, end to end, on a small built-in sample."""
 
+import gc
 import json
 import math
 import re
@@ -7,6 +8,7 @@ import re
 import numpy as np
 import pytest
 import tensorflow as tf
+from tensorflow.python.framework.func_graph import FuncGraph
 
 FM = ("model=fm", "model.embedding_dim=4")
 DEEP = ("model=dcn", "model.embedding_dim=4", "model.hidden_units=[8]")
@@ -30,6 +32,7 @@ def test_a_run_leaves_what_the_run_directory_promises(tiny_run, tmp_path):
     assert report["parameters"]["total"] == report["parameters"]["embedding"] + report["parameters"]["dense"]
     assert len((folder / "metrics.jsonl").read_text().splitlines()) == len(report["history"]) == 2
     assert "built-in sample" in (folder / "report.html").read_text()
+    assert sorted(path.name for path in folder.glob("scores-*")) == ["scores-test.parquet", "scores-valid.parquet"]
 
 
 def test_same_seed_same_numbers_and_another_seed_others(tiny_run):
@@ -117,8 +120,8 @@ def test_the_gate_of_expect_exits_3(tiny_run):
     assert report["status"] == "done"
 
 
-def test_a_sweep_goes_on_past_a_job_that_fails(rectrain, tmp_path):
-    code, _, err = rectrain(
+def test_a_sweep_goes_on_past_a_job_that_fails_and_lists_it(rectrain, tmp_path):
+    code, out, err = rectrain(
         "-m", *FM, "data.sample.rows=3000", "optimizer.learning_rate=1e-3,wrong,1e-2", "hydra.sweep.dir=sweep"
     )  # fmt: skip
     assert code == 2
@@ -126,21 +129,44 @@ def test_a_sweep_goes_on_past_a_job_that_fails(rectrain, tmp_path):
     reports = [json.loads((tmp_path / f"sweep/{i}/report.json").read_text()) for i in range(3)]
     assert [r["status"] for r in reports] == ["done", "failed", "done"]
     assert "optimizer.learning_rate='wrong'" in reports[1]["error"]
+    assert "optimizer.learning_rate=wrong" in reports[1]["overrides"]
+    assert f"{tmp_path}/sweep/1 model=fm" in " ".join(out.split("not done")[1].split())
+    assert len((tmp_path / "sweep/leaderboard.csv").read_text().splitlines()) == 3
+    assert "sweep/1</td>" in (tmp_path / "sweep/leaderboard.html").read_text()
 
 
-def test_a_job_of_a_sweep_equals_the_same_run_alone(rectrain, tmp_path, tiny_run):
-    _, _, alone = tiny_run("alone", *DEEP, "model.dropout=0.3", "seed=7")
-    rectrain(
-        "-m",
-        *DEEP,
-        "model.dropout=0.3",
-        "data.sample.rows=4000",
-        "trainer.batch_size=256",
-        "seed=3,7",
-        "hydra.sweep.dir=sweep",
-    )
-    second = json.loads((tmp_path / "sweep/1/report.json").read_text())
-    assert second["weights_sha256"] == alone["weights_sha256"]
+def test_a_sweep_without_a_run_that_is_done_has_no_leaderboard(rectrain, tmp_path):
+    code, out, _ = rectrain("-m", *FM, "optimizer.learning_rate=wrong", "seed=1,2", "hydra.sweep.dir=sweep")
+    assert code == 2
+    assert "no leaderboard: " in out
+    assert not (tmp_path / "sweep/leaderboard.html").exists()
+
+
+def test_jobs_of_a_sweep_equal_the_same_runs_alone_and_data_are_prepared_once(rectrain, tmp_path, tiny_run):
+    """The last job follows another model and another seed in the same process."""
+    settings = (*DEEP[1:], "model.dropout=0.3")
+    options = ("data.sample.rows=4000", "trainer.batch_size=256", "hydra.sweep.dir=sweep")
+    code, out, err = rectrain("-m", "model=deepfm,dcn", *settings, "seed=3,7", *options)
+    assert code == 0, err
+    last = json.loads((tmp_path / "sweep/3/report.json").read_text())
+    assert last["command"].startswith("rectrain -m model=deepfm,dcn")
+    (manifest,) = (tmp_path / "data/prepared").glob("*/manifest.json")
+    assert manifest.stat().st_mtime_ns < (tmp_path / "sweep/0/config.yaml").stat().st_mtime_ns
+    table = (tmp_path / "sweep/leaderboard.csv").read_text().splitlines()
+    assert len(table) == 3
+    assert "Against model=" in out
+    _, _, alone = tiny_run("alone", "model=dcn", *settings, "seed=7")
+    for key in ("weights_sha256", "losses", "metrics", "curves", "steps"):
+        assert last[key] == alone[key], key
+
+
+def test_a_job_leaves_no_model_behind_in_the_process(tiny_run):
+    """Graphs of the model before the last one are gone, and the variables that they read."""
+    for number in range(3):
+        assert tiny_run(f"run{number}", *FM, "trainer.max_steps=2")[0] == 0
+    gc.collect()
+    graphs = [one for one in gc.get_objects() if isinstance(one, FuncGraph) and one.name == "_train_steps"]
+    assert len(graphs) <= 1
 
 
 def test_the_prepared_data_of_a_former_run_is_used_again(rectrain):
@@ -156,7 +182,7 @@ def test_training_does_not_retrace_over_epochs_and_short_batches(tiny_run, monke
     init = Steps.__init__
     monkeypatch.setattr(Steps, "__init__", lambda self, *a, **k: (init(self, *a, **k), made.append(self))[0])
     tiny_run("run", *FM, "trainer.epochs=3", "trainer.patience=null", "trainer.eval_every_steps=5")
-    assert made[0].train.experimental_get_tracing_count() == 1
+    assert made[0]._train_steps.experimental_get_tracing_count() == 1
     assert isinstance(made[0].strategy, tf.distribute.OneDeviceStrategy)
 
 

@@ -54,10 +54,43 @@ def test_parameters_are_the_same_bits_for_any_block_size(monkeypatch, make):
     assert in_blocks(make(), x, 7) == in_blocks(make(), x, 500) == in_blocks(make(), x, 2_000)
 
 
+@pytest.mark.parametrize("make", [statistics.Moments, statistics.Extremes, lambda: statistics.Quantiles(7)])
+@pytest.mark.parametrize("exact", [150, 10_000])
+def test_parameters_are_the_same_bits_where_files_are_fitted_apart(monkeypatch, make, exact):
+    monkeypatch.setattr(statistics, "_CHUNK", 100)
+    monkeypatch.setattr(statistics, "_EXACT_VALUES", exact)
+    x = np.random.default_rng(1).lognormal(size=1_234) * 1e3
+    files = np.split(x, [0, 1, 430, 430, 431, 777])  # the first and the fourth are empty
+    one, together = make(), make()
+    for index, values in enumerate(files):
+        one.begin_file(index)
+        alone = make()
+        alone.begin_file(index)
+        for block, size in ((one, 60), (alone, 33)):
+            for start in range(0, values.size, size):
+                block.add(values[start : start + size])
+        together.absorb(alone.state())
+    assert one.parameters() == together.parameters()
+
+
+def test_files_of_equal_values_have_sd_exactly_0():
+    moments = statistics.Moments()
+    for index in range(3):
+        moments.begin_file(index)
+        moments.add(np.full(7, 0.1))
+    assert moments.parameters() == {"mean": 0.1, "sd": 0.0}
+
+
 def test_moments_merge_to_those_of_all_values(monkeypatch):
     monkeypatch.setattr(statistics, "_CHUNK", 16)
     x = 1e6 + np.random.default_rng(0).normal(size=1_001)
     found = in_blocks(statistics.Moments(), x, 13)
+    several = statistics.Moments()
+    for index, values in enumerate(np.split(x, [5, 400])):
+        several.begin_file(index)
+        several.add(values)
+    parameters = several.parameters()
+    np.testing.assert_allclose([parameters["mean"], parameters["sd"]], [x.mean(), x.std()], rtol=1e-12)
     np.testing.assert_allclose([found["mean"], found["sd"]], [x.mean(), x.std()], rtol=1e-12)
 
 

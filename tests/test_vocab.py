@@ -55,6 +55,15 @@ def test_a_column_name_cannot_leave_the_folder(tmp_path):
     assert [str(p.relative_to(tmp_path)) for p in tmp_path.rglob("*.parquet")] == [vocabulary.encoding["file"]]
 
 
+def test_one_of_more_text_than_arrow_holds_in_a_piece_is_restored(tmp_path):
+    (tmp_path / "vocab").mkdir()
+    table = pa.table({"value": pa.array(["b", "ü", "a"], pa.large_string()), "count": [3, 2, 1]})
+    pq.write_table(table, tmp_path / "vocab" / "C1.parquet", row_group_size=2)
+    vocabulary = Vocabulary("C1", "data.features.categories", 1)
+    vocabulary.restore(tmp_path)
+    assert vocabulary.ids(pa.array(["a", "ü", "b", "c"])).tolist() == [4, 3, 2, 1]
+
+
 def test_blank_text_is_missing(tmp_path):
     assert fitted(tmp_path, ["a", "", ""]).ids(pa.array(["", "a", None])).tolist() == [0, 2, 0]
     assert HashBuckets("C1", 10).ids(pa.array(["", None])).tolist() == [0, 0]

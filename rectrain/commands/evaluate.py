@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 
 from rectrain.config import EvaluateConfig
-from rectrain.console import import_tensorflow, say, speaks_unicode, terminal_width, wants_color
+from rectrain.console import be_quiet, import_tensorflow, say, speaks_unicode, terminal_width, wants_color
 from rectrain.errors import InputError, did_you_mean
 from rectrain.progress import Progress
 from rectrain.run_dir import RunDir
 from rectrain.sections import evaluate_config
+from rectrain.training.team import Alone, joined
 
 INPUT = "input"  # the name of the split that new files are
 
@@ -25,10 +26,15 @@ def run(raw: dict):
     """
     config = evaluate_config(raw)
     output = _output(config)
-    import_tensorflow()
-    from rectrain.outputs.evaluation import evaluation_summary, write_evaluation
+    with joined(config.strategy, {"run": config.run, "split": config.split, "checkpoint": config.checkpoint}) as team:
+        if not team.is_chief:
+            be_quiet()
+        import_tensorflow()
+        from rectrain.outputs.evaluation import evaluation_summary, write_evaluation
 
-    found = _evaluate(config)
+        found = _evaluate(config, team)
+    if found is None:
+        return
     write_evaluation(output, found)
     say(evaluation_summary(found, output, width=terminal_width(), color=wants_color(), unicode=speaks_unicode()))
 
@@ -51,31 +57,35 @@ class _Rows:
     model: Any  # RestoredModel: with TensorFlow
     batches: Callable[[], Iterable[dict]]
     num_rows: int | None  # None: not known before they are read
+    team: Alone
 
     def score(self, seen: Callable[[dict], object] = lambda batch: None):
-        """Every row, scored with the present weights. seen: is shown each batch."""
+        """Every row, scored with the present weights; None where another process gets them. seen: is shown a batch."""
         from rectrain.evaluation.evaluate import score_rows
 
         title = f"evaluate {self.name}"
         with Progress(title, self.num_rows or 0, say, shown=self.num_rows is not None) as progress:
-            return score_rows(self.model.steps.score, _shown(self.batches(), seen), progress)
+            scored = score_rows(self.model.steps.score, _shown(self.batches(), seen), progress)
+        return scored.gathered(self.team.gather_rows)
 
 
-def _rows_of_split(config: EvaluateConfig, checkpoint: int) -> _Rows:
-    from rectrain.training.restore import restore_run
+def _rows_of_split(config: EvaluateConfig, checkpoint: int, team: Alone) -> _Rows:
+    from rectrain.data.batches import Readers
+    from rectrain.training.restore import ONE, restore_run
 
-    model = restore_run(Path(config.run), checkpoint)
+    model = restore_run(Path(config.run), checkpoint, ONE if team.num_members > 1 else config.strategy)
     if not model.prepared.rows(config.split):
         raise InputError(f"split={config.split}: the data of the run have none; see data.split of its config.")
     source, num_rows = model.prepared.manifest["source"], model.prepared.rows(config.split)
-    return _Rows(config.split, source, model, lambda: model.batches(config.split), num_rows)
+    here = Readers(team.num_members, range(team.position, team.position + 1))
+    return _Rows(config.split, source, model, lambda: model.batches(config.split, here), num_rows, team)
 
 
-def _rows_of_files(config: EvaluateConfig, checkpoint: int) -> _Rows:
+def _rows_of_files(config: EvaluateConfig, checkpoint: int, team: Alone) -> _Rows:
     from rectrain.training.restore import restore_model
 
     assert config.input is not None
-    model = restore_model(Path(config.run), checkpoint)
+    model = restore_model(Path(config.run), checkpoint, config.strategy)
     rows, size = model.new_rows(config.input, labelled=True), model.config.trainer.eval_batch_size
 
     def batches():
@@ -83,7 +93,7 @@ def _rows_of_files(config: EvaluateConfig, checkpoint: int) -> _Rows:
             for start in range(0, len(packed["labels"]), size):
                 yield {name: column[start : start + size] for name, column in packed.items()}
 
-    return _Rows(INPUT, "files", model, batches, None)
+    return _Rows(INPUT, "files", model, batches, None, team)
 
 
 def _shown(batches: Iterable[dict], seen) -> Iterator[dict]:
@@ -92,7 +102,7 @@ def _shown(batches: Iterable[dict], seen) -> Iterator[dict]:
         yield batch
 
 
-def _evaluate(config: EvaluateConfig) -> dict:
+def _evaluate(config: EvaluateConfig, team: Alone) -> dict | None:
     from rectrain.evaluation.evaluate import split_curves, split_metrics
     from rectrain.outputs.run_report import machine
     from rectrain.training.restore import checkpoint_steps
@@ -100,12 +110,16 @@ def _evaluate(config: EvaluateConfig) -> dict:
 
     named = config.checkpoint if isinstance(config.checkpoint, list) else [config.checkpoint]
     checkpoint, *others = checkpoint_steps(RunDir(Path(config.run)), named)
-    rows = (_rows_of_split if config.input is None else _rows_of_files)(config, checkpoint)
+    rows = (_rows_of_split if config.input is None else _rows_of_files)(config, checkpoint, team)
     model, name = rows.model, rows.name
     tasks, seed = model.steps.tasks, model.config.seed
     columns = _columns(config.evaluate.by, model.schema)
     ids: list[np.ndarray] = []
     scored = rows.score(lambda batch: ids.append(np.asarray(batch["categorical"])[:, columns]) if columns else None)
+    if scored is None:  # it has gone to the chief, and so does what follows
+        for step in others:
+            _metrics_at(rows, step)
+        return None
     first = split_metrics(scored, tasks, seed)
     found = {
         "status": "done",
@@ -129,7 +143,8 @@ def _metrics_at(rows: _Rows, step: int) -> dict:
     from rectrain.evaluation.evaluate import split_metrics
 
     rows.model = rows.model.at(step)
-    return split_metrics(rows.score(), rows.model.steps.tasks, rows.model.config.seed)
+    scored = rows.score()
+    return {} if scored is None else split_metrics(scored, rows.model.steps.tasks, rows.model.config.seed)
 
 
 def _columns(by: list[str], schema) -> list[int]:

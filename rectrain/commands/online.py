@@ -21,6 +21,7 @@ from rectrain.online.quarantine import Quarantine
 from rectrain.online.stream import Ahead, Part, PreparedStream, RawStream, file_key
 from rectrain.outputs.online_report import online_report, table_head, table_line
 from rectrain.outputs.report import write_report
+from rectrain.outputs.summary import LABEL_WIDTH
 from rectrain.run_dir import RunDir, write_whole
 from rectrain.schema import Schema
 from rectrain.sections import online_config
@@ -176,11 +177,15 @@ def _begin(config: OnlineConfig, run_dir: RunDir, loop: Loop, learner):
     write_whole(run_dir.metrics, lines)
     total = learner.parameters()["total"]
     how = "row by row" if config.online.batch_size == 1 else f"in windows of {config.online.batch_size:,} rows"
-    say(f"model     {config.model.name}: {total:,} weights, learned {how} by {config.optimizer.name}")
-    say(f"outputs   {run_dir.path}")
+    what = "raw rows, as they come" if config.online.source == "raw" else "prepared rows, in their order"
+    facts = {
+        "data": f"{config.data.name}: {what}",
+        "model": f"{config.model.name}: {total:,} weights, learned {how} by {config.optimizer.name}",
+        "outputs": str(run_dir.path),
+    }
     if loop.state.rows:
-        say(f"resumed   after {loop.state.rows:,} rows")
-    say(table_head())
+        facts["resumed"] = f"after {loop.state.rows:,} rows"
+    say("\n".join(["", *(f"{name:<{LABEL_WIDTH}}{text}" for name, text in facts.items()), "", table_head()]))
 
 
 def _tell(run_dir: RunDir, entry: dict, tasks: list[Task]):
@@ -193,4 +198,4 @@ def _tell(run_dir: RunDir, entry: dict, tasks: list[Task]):
 def _end(run_dir: RunDir, loop: Loop):
     rate = f", {loop.rows_of_this_run / loop.seconds:,.0f} rows/s" if loop.seconds else ""
     say(f"\n{loop.rows_of_this_run:,} rows learned from{rate}; {loop.state.rows:,} in all")
-    say(f"report    {run_dir.path / 'report.html'}")
+    say(f"{'report':<{LABEL_WIDTH}}{run_dir.path / 'report.html'}")

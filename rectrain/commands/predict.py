@@ -27,7 +27,7 @@ def run(raw: dict):
         import_tensorflow()
         from rectrain.training.restore import restore_model
 
-        model = restore_model(Path(config.run), config.checkpoint)
+        model = restore_model(Path(config.run), config.checkpoint, config.strategy)
         explained: list[dict] = []
         rows = model.new_rows(config.input, keep=config.predict.keep)
         file.check_is_none_of(rows.paths)

@@ -4,6 +4,7 @@ from rectrain.config import DataConfig
 from rectrain.console import say
 from rectrain.data.manifest import Prepared
 from rectrain.data.prepare import prepare
+from rectrain.data.stages import run_stage
 from rectrain.sections import prepare_config
 
 
@@ -13,7 +14,15 @@ def run(raw: dict):
     Raises:
         InputError: the config or the raw files are wrong.
     """
-    prepared = prepare_and_say(prepare_config(raw).data)
+    config = prepare_config(raw)
+    if config.prepare.stage is None:
+        _say_rows(prepare_and_say(config.data))
+    elif (prepared := run_stage(config.data, config.prepare, say=say)) is not None:
+        say_sample(config.data, prepared.manifest["sample"])
+        _say_rows(prepared)
+
+
+def _say_rows(prepared: Prepared):
     rows = ", ".join(f"{split} {n:,}" for split, n in prepared.manifest["rows"].items())
     say(f"{prepared.folder}: {rows} rows")
 

@@ -2,25 +2,26 @@
 
 import contextlib
 import json
+import tempfile
 import time
 from datetime import UTC, datetime
+from pathlib import Path
 
+from rectrain.commands import parameter_server
 from rectrain.commands.prepare import prepare_and_say
 from rectrain.config import ExpectConfig, TrainConfig
-from rectrain.console import import_tensorflow, open_log, say, speaks_unicode, terminal_width, wants_color
+from rectrain.console import be_quiet, import_tensorflow, open_log, say, speaks_unicode, terminal_width, wants_color
 from rectrain.data.manifest import Prepared
-from rectrain.errors import GateError, StoppedError
+from rectrain.errors import GateError, InputError, StoppedError
+from rectrain.memory import forget_peak
 from rectrain.run_dir import RunDir, write_whole
-from rectrain.same_config import check_same
+from rectrain.same_config import check_same, deciding, difference, word
 from rectrain.schema import Schema
 from rectrain.search.pruning import PRUNED, Pruner
 from rectrain.sections import train_config
 from rectrain.signals import Signals
 from rectrain.tasks import from_config
-
-# Of the config: what decides the numbers of a run, so that it can only go on with them as they were.
-_FIXED = ("seed", "task", "model", "optimizer", "strategy", "data", "trainer")
-_FREE = {"data": ("prepared_dir",), "trainer": ("keep_checkpoints", "save_every_s", "report_splits")}
+from rectrain.training.team import Alone, joined
 
 
 def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str, swept: dict):
@@ -34,13 +35,38 @@ def run(raw: dict, run_dir: RunDir, config_yaml: str, command: str, swept: dict)
         StoppedError: SIGTERM or SIGINT came; a run that had begun reports `status: stopped` first.
     """
     config = train_config(raw)
-    run_dir.check_may_begin("trainer", resume=config.resume)
-    report = _report_of_done(raw, run_dir) if config.resume else None
-    if report is None:
-        with Signals() as signals:
-            report = _run(config, raw, run_dir, config_yaml, command, swept, signals)
+    hello = {**deciding(raw), "resume": config.resume}
+    if parameter_server.is_helper(config):
+        parameter_server.serve(config, hello)
+        return
+    with Signals() as signals, joined(config.strategy, hello) as team:
+        if team.is_chief:
+            report = _lead(config, raw, run_dir, config_yaml, command, swept, signals, team)
+        else:
+            _follow(config, raw, config_yaml, command, signals, team)
+            return
     if config.expect is not None and report["status"] == "done":
         _check_expectation(config.expect, from_config(config.task, Schema.read(run_dir.schema)), report)
+
+
+def _lead(config, raw, run_dir: RunDir, config_yaml, command, swept, signals, team) -> dict:
+    """The run as its chief: the only process that writes."""
+    run_dir.check_may_begin("trainer", resume=config.resume)
+    report = _report_of_done(raw, run_dir) if config.resume else None
+    team.share({"folder": str(run_dir.path.resolve()), "done": report is not None})
+    return report or _run(config, raw, run_dir, run_dir.checkpoints, config_yaml, command, swept, signals, team)
+
+
+def _follow(config, raw, config_yaml, command, signals, team):
+    """The same as another process: it reads the chief's checkpoints, and what it writes is thrown away."""
+    told = team.share(None)
+    if told["done"]:
+        return
+    say(f"{team.cluster.me} trains along; {team.cluster.chief}, the chief, says how it goes")
+    be_quiet()
+    with tempfile.TemporaryDirectory() as folder:
+        checkpoints = RunDir(Path(told["folder"])).checkpoints
+        _run(config, raw, RunDir(Path(folder)), checkpoints, config_yaml, command, {}, signals, team)
 
 
 def _report_of_done(raw: dict, run_dir: RunDir) -> dict | None:
@@ -51,45 +77,70 @@ def _report_of_done(raw: dict, run_dir: RunDir) -> dict | None:
         return None
     if not isinstance(report, dict) or report.get("status") != "done":
         return None
-    check_same(fixed_values(report["config"]), fixed_values(raw), run_dir.path)
+    check_same(deciding(report["config"]), deciding(raw), run_dir.path)
     say(f"{run_dir.path} is done already: {run_dir.report.name} is there.")
     return report
 
 
-def fixed_values(raw: dict, **more) -> dict:
-    """What decides the numbers of a run, in JSON's types."""
-    fixed = {section: raw[section] for section in _FIXED}
-    for section, free in _FREE.items():
-        fixed[section] = {key: value for key, value in raw[section].items() if key not in free}
-    return json.loads(json.dumps({**fixed, **more}))
-
-
 def _run(
-    config: TrainConfig, raw: dict, run_dir: RunDir, config_yaml: str, command: str, swept: dict, signals: Signals
+    config: TrainConfig, raw, run_dir: RunDir, checkpoints: Path, config_yaml, command, swept, signals, team
 ) -> dict:
+    forget_peak()
     started, clock = datetime.now(UTC), time.perf_counter()
-    prepared = prepare_and_say(config.data)
-    prepare_seconds = time.perf_counter() - clock
+    with parameter_server.presence(config) as stack:  # of the chief, which others wait for
+        prepared = prepare_and_say(config.data)
+        prepare_seconds = time.perf_counter() - clock
 
-    # TensorFlow is loaded here, after everything that can be wrong without it.
-    import_tensorflow()
+        # TensorFlow is loaded here, after everything that can be wrong without it.
+        import_tensorflow()
+        presence = stack.pop_all()
     from rectrain.training.build import build_trainer
+    from rectrain.training.trainer import readers_of
 
-    # Its name stands for all that the files and the schema are.
-    fixed = fixed_values(raw, **{"prepared data": prepared.folder.name})
-    tracker = _Tracker(run_dir, config, swept)
-    trainer = build_trainer(config, prepared, run_dir, fixed=fixed, signals=signals, on_evaluation=tracker)
-    trainer.begin(started, prepare_seconds, resume=config.resume)
-    run_dir.begin(config_yaml, prepared.schema.to_json(), prepared.folder)
-    open_log(run_dir.log)
-    say(_header(config, prepared, trainer, run_dir))
-    trainer.end_because(tracker.begin(raw, trainer.done.evaluations))
-    return _train_and_report(config, raw, command, prepared, trainer, tracker, run_dir)
+    _check_alike(team, prepared)
+    fixed = {**deciding(raw), "prepared data": prepared.folder.name}  # it names all that the files and the schema are
+    fixed["trainer"]["readers"] = readers_of(config.trainer, team).number
+    tracker = _Tracker(run_dir, config, swept, team)
+    hello = {**deciding(raw), "resume": config.resume}
+    with parameter_server.connected(config, prepared, hello, presence) as (strategy, workers_for):
+        with team.naming_the_lost():
+            trainer = build_trainer(
+                config,
+                prepared,
+                checkpoints,
+                team=team,
+                fixed=fixed,
+                signals=signals,
+                on_evaluation=tracker,
+                strategy=strategy,
+            )
+            trainer.begin(started, prepare_seconds, resume=config.resume)
+            trainer.workers = workers_for(trainer.steps)
+        run_dir.begin(config_yaml, prepared.schema.to_json(), prepared.folder)
+        open_log(run_dir.log)
+        say(_header(config, prepared, trainer, run_dir))
+        trainer.end_because(tracker.begin(raw, trainer.done.evaluations))
+        return _train_and_report(config, raw, command, prepared, trainer, tracker, run_dir)
+
+
+def _check_alike(team: Alone, prepared: Prepared):
+    """Raises InputError where this process has other data than the chief, or another TensorFlow."""
+    import tensorflow as tf
+
+    mine = {"tensorflow": tf.__version__, "prepared data": prepared.manifest["key"]}
+    found = difference(mine, team.share(mine))
+    if found is not None:
+        key, here, there = found
+        raise InputError(
+            f"{key}: {word(here)} here, {word(there)} at the chief. All processes need one version, and raw files that "
+            "are the same to the time of their last change, as in a folder that all see."
+        )
 
 
 def _train_and_report(config, raw, command, prepared, trainer, tracker, run_dir) -> dict:
     """Trains, evaluates and writes the report, whatever happens."""
     from rectrain.evaluation.evaluate import split_curves, split_metrics
+    from rectrain.evaluation.kept_scores import write_scores
     from rectrain.outputs.report import write_report
     from rectrain.outputs.run_report import run_report
     from rectrain.outputs.summary import summary
@@ -111,8 +162,10 @@ def _train_and_report(config, raw, command, prepared, trainer, tracker, run_dir)
         for split in config.trainer.report_splits:
             if prepared.rows(split):
                 scored = trainer.score(split)
-                metrics[split] = split_metrics(scored, trainer.steps.tasks, config.seed)
-                curves[split] = split_curves(scored, trainer.steps.tasks)
+                if scored is not None:
+                    metrics[split] = split_metrics(scored, trainer.steps.tasks, config.seed)
+                    curves[split] = split_curves(scored, trainer.steps.tasks)
+                    write_scores(run_dir.scores(split), scored, list(prepared.schema.labels))
     except StoppedError as error:
         stopped = StoppedError(error.number, _so_far(trainer))
         report("stopped", str(stopped))
@@ -122,6 +175,8 @@ def _train_and_report(config, raw, command, prepared, trainer, tracker, run_dir)
             report("failed", str(error))
         raise
     done = report("done")
+    if not trainer.team.is_chief:
+        return done
     say(summary(done, run_dir.path, width=terminal_width(), color=wants_color(), unicode=speaks_unicode()))
     return done
 
@@ -136,6 +191,7 @@ def _so_far(trainer) -> str:
 
 def _header(config: TrainConfig, prepared: Prepared, trainer, run_dir: RunDir) -> str:
     from rectrain.outputs.run_report import count_parameters
+    from rectrain.outputs.summary import LABEL_WIDTH
     from rectrain.training.strategy import describe_device
 
     rows = " + ".join(f"{n:,} {split}" for split, n in prepared.manifest["rows"].items())
@@ -150,19 +206,19 @@ def _header(config: TrainConfig, prepared: Prepared, trainer, run_dir: RunDir) -
     }
     if trainer.done.step:
         lines["resumed"] = f"after step {trainer.done.step:,}"
-    return "\n".join(f"{name:9} {text}" for name, text in lines.items())
+    return "\n".join(["", *(f"{name:<{LABEL_WIDTH}}{text}" for name, text in lines.items())])
 
 
 class _Tracker:
     """Writes each evaluation to metrics.jsonl, TensorBoard's events, the terminal, and to the tracker of the config."""
 
-    def __init__(self, run_dir: RunDir, config: TrainConfig, swept: dict):
+    def __init__(self, run_dir: RunDir, config: TrainConfig, swept: dict, team: Alone):
         from rectrain.outputs.events import EventWriter
 
         self.run_dir, self.resume = run_dir, config.resume
         self._events = EventWriter(run_dir.tensorboard, swept)
-        self._mlflow = _mlflow_run(config, run_dir)
-        self._pruner = Pruner.of(run_dir.path)
+        self._mlflow = _mlflow_run(config, run_dir) if team.is_chief else None
+        self._pruner = Pruner.of(run_dir.path) if team.num_members == 1 else None  # several end together, or none
 
     def begin(self, raw: dict, evaluations: list[dict]) -> str | None:
         """Brings what is written to what the run goes on from; why it should not, or None."""

@@ -19,8 +19,12 @@ class NumberCounter:
         """float64 (N,); nulls do not count."""
         counted = pc.value_counts(values.drop_null())
         columns = [counted.field("values"), counted.field("counts")]
-        self._pending.append(pa.table(columns, schema=self._merged.schema))
-        self._num_pending += len(counted)
+        self.absorb(pa.table(columns, schema=self._merged.schema))
+
+    def absorb(self, counts: pa.Table):
+        """The counts of another counter besides."""
+        self._pending.append(counts)
+        self._num_pending += counts.num_rows
         if self._num_pending > max(_MERGE_ROWS, self._merged.num_rows):
             self._merge()
 

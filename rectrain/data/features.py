@@ -2,7 +2,8 @@
 
 Each class has: `name`, `want` (the raw column), `observe(block)` (training rows), `finish(folder)` (ends the fit and
 writes the vocabulary into the prepared folder), `restore(encoding, folder)` (instead of these two, what an earlier fit
-found), `encoding` (all that an exported graph needs) and the values of a block. Ids count from the feature's own 0.
+found), `encoding` (all that an exported graph needs), `fit` (what is fitted: `begin_file`, `state` and `absorb`, as in
+statistics.py) and the values of a block. Ids count from the feature's own 0.
 
 Letters: N rows of a block, M values of a multi-valued column in all rows together.
 """
@@ -37,6 +38,10 @@ class Text:
         self.encoder.observe(block.columns[self.name])
         for sequence in self.sharers:
             self.encoder.observe(sequence.values(block)[0])
+
+    @property
+    def fit(self) -> TextEncoder:
+        return self.encoder
 
     def finish(self, folder: Path):
         self.encoder.finish(folder)
@@ -80,6 +85,10 @@ class LogSquare:
         texts_seen = categories.dictionary.take(counted.field("values"))
         self.encoder.observe(texts_seen, counted.field("counts").to_numpy())
 
+    @property
+    def fit(self) -> TextEncoder:
+        return self.encoder
+
     def finish(self, folder: Path):
         self.encoder.finish(folder)
 
@@ -111,16 +120,16 @@ class Quantile:
         if config.buckets is None:
             raise InputError(f"{key}.buckets: missing; transform=quantile expects an integer, 2 or more.")
         self.name, self.want = column, Want(column, "number", f"{key}.columns")
-        self._fit = statistics.Quantiles(config.buckets)
+        self.fit = statistics.Quantiles(config.buckets)
         self.encoding = {"type": "quantile", "column": column}
 
     def observe(self, block: Block):
-        self._fit.add(_present(block, self.want))
+        self.fit.add(_present(block, self.want))
 
     def finish(self, folder: Path):
-        _check_has_values(self._fit, self.want)
-        self.encoding |= self._fit.parameters()
-        del self._fit
+        _check_has_values(self.fit, self.want)
+        self.encoding |= self.fit.parameters()
+        del self.fit
 
     def restore(self, encoding: dict, folder: Path):
         _check_kind(self.name, encoding, self.encoding)
@@ -142,19 +151,19 @@ class Number:
 
     def __init__(self, column: str, key: str, config: NumericConfig):
         self.name, self.want = column, Want(column, "number", f"{key}.columns")
-        self._fit = _fit(config.transform)
+        self.fit = _fit(config.transform)
         self.encoding = {"type": config.transform, "column": column}
 
     @property
     def needs_fit(self) -> bool:
-        return self._fit.needs_values
+        return self.fit.needs_values
 
     def observe(self, block: Block):
-        self._fit.add(_present(block, self.want))
+        self.fit.add(_present(block, self.want))
 
     def finish(self, folder: Path):
-        _check_has_values(self._fit, self.want)
-        parameters = self._fit.parameters()
+        _check_has_values(self.fit, self.want)
+        parameters = self.fit.parameters()
         if not all(math.isfinite(number) for number in parameters.values()):
             raise InputError(
                 f"{self.want.key}: the numbers of column {self.name!r} are too large for transform="
@@ -202,6 +211,10 @@ class MultiValued:
     def observe(self, block: Block):
         self.encoder.observe(self._items(block)[0])
 
+    @property
+    def fit(self) -> TextEncoder:
+        return self.encoder
+
     def finish(self, folder: Path):
         self.encoder.finish(folder)
 
@@ -235,6 +248,7 @@ class Sequence:
         self.name, self.want = column, Want(column, "list", f"{key}.columns")
         self.owner, self._max_length, self.separator = owner, config.max_length, config.separator
         owner.sharers.append(self)
+        self.fit = statistics.Nothing()  # its owner has all
 
     def observe(self, block: Block):
         """Its owner does."""

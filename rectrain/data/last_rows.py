@@ -3,11 +3,13 @@
 Letters: N rows of a block, U users.
 """
 
+from collections.abc import Mapping
+
 import numpy as np
 import pyarrow as pa
 
 from rectrain.data.compiled import compiled
-from rectrain.data.values import ValueTable
+from rectrain.data.values import ValueTable, saved_texts
 
 _ROOM = 1024
 
@@ -30,13 +32,24 @@ class LastRows:
             self._counts = np.concatenate([self._counts, np.zeros_like(self._counts)])
         _update(self._users.find(users), times, rows, self._times, self._rows, self._counts)
 
-    def codes(self, rows: np.ndarray) -> np.ndarray:
-        """int (N,): 2 for a user's last row, 1 for the one before, else 0; all 0 for users of fewer than 3 rows."""
-        if not hasattr(self, "_sorted"):
-            enough = self._counts >= 3
-            self._sorted = [np.sort(self._rows[enough, i]) for i in (0, 1)]
-        last, before = (np.isin(rows, chosen, assume_unique=True) for chosen in self._sorted)
-        return 2 * last.astype(np.int64) + before
+    def state(self) -> dict[str, np.ndarray]:
+        num_users = self._users.num_values
+        own = {"last_times": self._times, "last_rows": self._rows, "totals": self._counts}
+        return {**self._users.state(), **{name: array[:num_users] for name, array in own.items()}}
+
+    def absorb(self, state: Mapping[str, np.ndarray], first_row: int):
+        """What another one found in later rows, whose row 0 is first_row here."""
+        for users, which in saved_texts(state):
+            times, rows, counts = (state[name][which] for name in ("last_times", "last_rows", "totals"))
+            for i in (1, 0):  # the row before the last one comes first
+                there = np.flatnonzero(rows[:, i] >= 0)
+                self.add(users.take(pa.array(there)), times[there, i], first_row + rows[there, i])
+            self._counts[self._users.find(users)] += counts - (rows >= 0).sum(axis=1)  # those of `add` are counted
+
+    def found(self) -> tuple[np.ndarray, np.ndarray]:
+        """Each user's last rows and the rows before these, int64, rising; of users of 3 rows or more."""
+        last, before = (np.sort(self._rows[self._counts >= 3, i]) for i in (0, 1))
+        return last, before
 
 
 @compiled()

@@ -23,7 +23,7 @@ from rectrain.errors import InputError
 from rectrain.plain_files import read_json
 from rectrain.schema import Schema
 
-FORMAT_VERSION = 4  # raise it when the same key would give other bytes
+FORMAT_VERSION = 5  # raise it when the same key would give other bytes
 MANIFEST = "manifest.json"
 SCHEMA = "schema.json"
 _READ = {

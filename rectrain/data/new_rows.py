@@ -15,11 +15,11 @@ import numpy as np
 from rectrain import registry
 from rectrain.config import DataConfig, FormatConfig
 from rectrain.data import conditions, targets
-from rectrain.data.batches import Rows
 from rectrain.data.blocks import Block
 from rectrain.data.columns import Want, history_columns, label_columns, later_labels, select, special_columns
 from rectrain.data.passes import RawFiles
 from rectrain.data.plan import Features
+from rectrain.data.row_groups import Rows
 from rectrain.data.sources import named_files
 from rectrain.data.threads import ahead
 from rectrain.errors import InputError

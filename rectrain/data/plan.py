@@ -1,6 +1,7 @@
 """All features of a dataset in the order of the packed batch: checked, fitted, numbered and encoded together."""
 
 from collections import Counter
+from collections.abc import Mapping
 from functools import cached_property
 from itertools import accumulate
 from pathlib import Path
@@ -18,10 +19,10 @@ from rectrain.config import (
     NumericConfig,
     SequenceConfig,
 )
-from rectrain.data.batches import Rows, padded, ragged_columns
 from rectrain.data.blocks import Block
 from rectrain.data.columns import Want, later_labels, unexpected
 from rectrain.data.features import Cross, LogSquare, MultiValued, Number, Quantile, Sequence, Text
+from rectrain.data.row_groups import Rows, padded, ragged_columns
 from rectrain.data.threads import on_each
 from rectrain.errors import InputError, did_you_mean
 
@@ -120,9 +121,27 @@ class Features:
     def _fitted(self) -> list:
         return self._singles if self.action is None else [*self._singles, self.action]
 
+    def begin_file(self, index: int):
+        """Says to which of the raw files the blocks belong that are observed next."""
+        for feature in self._fitted():
+            feature.fit.begin_file(index)
+
     def observe(self, block: Block):
         """Fits on rows of the training split."""
         on_each(lambda feature: feature.observe(block), self._fitted())
+
+    def state(self) -> dict[str, np.ndarray]:
+        """What the rows of one file came to."""
+        fits = enumerate(feature.fit for feature in self._fitted())
+        return {f"{i}.{name}": array for i, fit in fits for name, array in fit.state().items()}
+
+    def absorb(self, state: Mapping[str, np.ndarray]):
+        """Instead of `observe`: takes over the state of a file; those of all files, in their order."""
+        own: list[dict] = [{} for _ in self._fitted()]
+        for name, array in state.items():
+            i, _, name = name.partition(".")
+            own[int(i)][name] = array
+        on_each(lambda pair: pair[0].fit.absorb(pair[1]), zip(self._fitted(), own, strict=True))
 
     def finish(self, folder: Path) -> schema.Schema:
         """Ends the fit; vocabularies go into `folder`."""

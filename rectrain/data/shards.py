@@ -16,6 +16,10 @@ ROW_GROUP_ROWS = 65_536
 SHARD_ROWS = 16 * ROW_GROUP_ROWS
 
 
+def shard_name(split: str, number: int) -> str:
+    return f"{split}-{number:05d}.parquet"
+
+
 def to_table(columns: dict) -> pa.Table:
     """Matrices (N, F) become fixed-size binaries, vectors (N,) plain columns, pairs (values, lengths) lists."""
     arrays = {name: _to_array(column) for name, column in columns.items()}
@@ -52,12 +56,16 @@ def to_matrix(column: pa.FixedSizeBinaryArray, field: pa.Field) -> np.ndarray:
 
 
 class ShardWriter:
-    """Writes <folder>/<split>-00000.parquet and so on; files do not depend on how rows come in."""
+    """Writes <folder>/<split>-00000.parquet and so on; files do not depend on how rows come in.
 
-    def __init__(self, folder: Path, split: str):
+    Args:
+        first: number of the first shard.
+    """
+
+    def __init__(self, folder: Path, split: str, first: int = 0):
         self._folder, self._split = folder, split
         self._writer: pq.ParquetWriter | None = None
-        self._num_shards = self._num_in_shard = 0
+        self._number, self._num_in_shard = first, 0
         self._held: list[pa.Table] = []
         self._num_held = 0
 
@@ -76,11 +84,11 @@ class ShardWriter:
 
     def _write_group(self, group: pa.Table):
         if self._writer is None:
-            path = self._folder / f"{self._split}-{self._num_shards:05d}.parquet"
+            path = self._folder / shard_name(self._split, self._number)
             self._writer = pq.ParquetWriter(
                 path, group.schema, compression="none", use_dictionary=False, write_statistics=False
             )
-            self._num_shards += 1
+            self._number += 1
         self._writer.write_table(group, row_group_size=ROW_GROUP_ROWS)
         self._num_in_shard += group.num_rows
         if self._num_in_shard >= SHARD_ROWS:

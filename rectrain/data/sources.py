@@ -10,8 +10,10 @@ from typing import Literal
 
 from rectrain.config import DataConfig, SampleConfig
 from rectrain.data import sample
+from rectrain.data.readers import parquet
 from rectrain.data.readers.checks import check_file
 from rectrain.data.readers.rows import STANDARD_INPUT
+from rectrain.data.reading import is_partition
 from rectrain.data.sample import SampleInfo
 from rectrain.data.writing import locked
 from rectrain.errors import InputError, did_you_mean
@@ -196,10 +198,21 @@ def _matches(entry: str, key: str, patterns: list[str]) -> list[Path]:
     elif os.path.exists(path):
         found = [_on_disk(path)]
     else:
-        found = sorted(_on_disk(match) for match in glob.glob(path, recursive=True) if not os.path.isdir(match))
+        found = _of_glob(path, key, patterns)
     if not found:
         raise _no_match(entry, key, patterns)
     return found
+
+
+def _of_glob(path: str, key: str, patterns: list[str]) -> list[Path]:
+    """Files, and those of partitions, that a glob matches; sorted, each once."""
+    found: dict[Path, None] = {}
+    for match in sorted(glob.glob(path, recursive=True), key=Path):
+        if not os.path.isdir(match):
+            found[_on_disk(match)] = None
+        elif is_partition(Path(match).name):
+            found |= dict.fromkeys(_listed(match, key, patterns))
+    return _with_rows(list(found))
 
 
 def _on_disk(path: str) -> Path:
@@ -208,11 +221,26 @@ def _on_disk(path: str) -> Path:
 
 
 def _in_folder(folder: str, key: str, patterns: list[str]) -> list[Path]:
-    """Its files of data, sorted, without hidden ones; none where there is no such folder."""
+    """Its files of data and those of its partitions, sorted; none where there is no such folder."""
+    return _with_rows(_listed(folder, key, patterns))
+
+
+def _with_rows(paths: list[Path]) -> list[Path]:
+    """Without parquet files of no row, which engines that write tables in parts write too; all where all are empty."""
+    return [path for path in paths if path.suffix != ".parquet" or not parquet.is_empty(path)] or paths
+
+
+def _listed(folder: str, key: str, patterns: list[str]) -> list[Path]:
+    found = []
     try:
-        paths = [
-            _on_disk(os.path.join(folder, name)) for name in sorted(os.listdir(folder)) if _is_data(name, patterns)
-        ]
+        for name in sorted(os.listdir(folder)):
+            path = os.path.join(folder, name)
+            if name.startswith((".", "_")):  # hidden, or of the engine that wrote the folder
+                continue
+            if os.path.isdir(path):
+                found += _listed(path, key, patterns) if is_partition(name) else []
+            elif any(fnmatch(name.lower(), pattern) for pattern in patterns):
+                found.append(_on_disk(path))
     except FileNotFoundError:
         return []
     except OSError as error:
@@ -220,11 +248,7 @@ def _in_folder(folder: str, key: str, patterns: list[str]) -> list[Path]:
             f"{key}={folder}: the folder cannot be read: {_absolute(folder)} ({error.strerror or error}). "
             "Expected a folder that you may list; a single file is named with data.files."
         ) from error
-    return [path for path in paths if not os.path.isdir(path)]
-
-
-def _is_data(name: str, patterns: list[str]) -> bool:
-    return not name.startswith(".") and any(fnmatch(name.lower(), pattern) for pattern in patterns)
+    return found
 
 
 def _no_match(entry: str, key: str, patterns: list[str]) -> InputError:
@@ -244,7 +268,8 @@ def _what_is_near(path: Path) -> str:
     try:
         names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except OSError as error:
-        return f"The folder {folder} cannot be read ({error.strerror or error})."
+        public = " data/README.md says where to get public data sets." if isinstance(error, FileNotFoundError) else ""
+        return f"The folder {folder} cannot be read ({error.strerror or error}).{public}"
     near = difflib.get_close_matches(path.name, names, n=3, cutoff=0.5)
     if near:
         return f"Did you mean {' or '.join(map(repr, near))}?"

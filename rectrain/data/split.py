@@ -9,7 +9,7 @@ last     a user's last row by time is test, the one before it valid; users of fe
 files    each split has its own files
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 
 import numpy as np
@@ -81,20 +81,38 @@ def keys(block: Block, column: str) -> pa.Array:
 
 
 def by_moments(data: DataConfig) -> Assign:
-    return _by_time(data, _moments(data))
+    return by_time(data, _moments(data))
 
 
-def by_time_fractions(data: DataConfig, counts: pa.Table) -> Assign:
-    """counts: value (float64) and count, how many rows each moment has."""
+def first_moments(data: DataConfig, counts: pa.Table) -> np.ndarray:
+    """float64 (2,), of valid and of test by fractions of the rows in order of time.
+
+    counts: value (float64) and count, how many rows each moment has.
+    """
     counts = counts.sort_by("value")
     moments, ends = counts["value"].to_numpy(), np.cumsum(counts["count"].to_numpy())
     starts = np.searchsorted(ends, first_rows(data.split, int(ends[-1])), side="right")
-    return _by_time(data, np.append(moments, np.inf)[starts])
+    return np.append(moments, np.inf)[starts]
 
 
-def _by_time(data, starts):
+def by_time(data: DataConfig, starts: Sequence[float] | np.ndarray) -> Assign:
+    """starts: the first moments of valid and of test."""
     assert data.time is not None
-    return lambda _, first, block: _codes(starts, times(block, data.time))
+    time = data.time
+    return lambda _, first, block: _codes(starts, times(block, time))
+
+
+def by_last(last: np.ndarray, before: np.ndarray) -> Assign:
+    """last, before: int64, rising: the rows, over all files, that are a user's last one and the one before it."""
+
+    def assign(_, first: int, block: Block) -> np.ndarray:
+        codes = np.zeros(block.num_rows, np.int64)
+        for code, rows in ((2, last), (1, before)):
+            begin, end = np.searchsorted(rows, [first, first + block.num_rows])
+            codes[rows[begin:end] - first] = code
+        return codes
+
+    return assign
 
 
 def _codes(starts, x):

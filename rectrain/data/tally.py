@@ -1,6 +1,6 @@
 """How many rows and positives each split has, and whether that is enough to train and to score on."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
 
@@ -30,6 +30,13 @@ class Tally:
             if name not in self._numbers:
                 counts = np.bincount(codes, weights=labels[:, k], minlength=len(SPLITS))
                 self._positives[:, k] += counts.astype(np.int64)
+
+    def state(self) -> dict[str, np.ndarray]:
+        return {"rows": self._rows, "positives": self._positives}
+
+    def absorb(self, state: Mapping[str, np.ndarray]):
+        self._rows += state["rows"]
+        self._positives += state["positives"]
 
     def rows(self) -> dict[str, int]:
         """Of the splits that have any."""

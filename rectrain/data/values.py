@@ -6,6 +6,8 @@ the GIL, so that columns go through several cores at once, and never look at a t
 Letters: N texts of one call, V distinct texts so far.
 """
 
+from collections.abc import Iterator, Mapping
+
 import numba
 import numpy as np
 import pyarrow as pa
@@ -21,6 +23,8 @@ _OFFSETS, _BYTES, _WEIGHTS = (
     numba.types.Array(t, 1, "C", readonly=True) for t in (numba.int32, numba.uint8, numba.int64)
 )
 _SIZE = numba.int64
+
+_PIECE_BYTES = 1 << 30  # of texts of a saved table that are looked up at a time; Arrow's string holds 2 GiB
 
 _MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
 _NUMBER, _TAG = np.uint64(0x00000000FFFFFFFF), np.uint64(0xFFFFFFFF00000000)  # the two halves of a slot
@@ -148,6 +152,16 @@ class ValueTable:
         """int64 (V,)."""
         return self._counts[: self.num_values]
 
+    def state(self) -> dict[str, np.ndarray]:
+        """Texts and counts as plain arrays; text v is bytes[ends[v] : ends[v + 1]]."""
+        ends = self._ends[: self.num_values + 1]
+        return {"ends": ends, "bytes": self._arena[: ends[-1]], "counts": self.counts()}
+
+    def absorb(self, state: Mapping[str, np.ndarray]):
+        """Counts the texts of another table besides."""
+        for texts, rows in saved_texts(state):
+            self.add(texts, state["counts"][rows])
+
     def _grow(self, size: int):
         """Room for twice as many texts, or for twice as many bytes and one text of `size`."""
         if 2 * self.num_values >= len(self._slots) - 2:
@@ -161,3 +175,16 @@ class ValueTable:
 
 def _doubled(array: np.ndarray, more: int) -> np.ndarray:
     return np.concatenate([array, np.zeros(more, array.dtype)])
+
+
+def saved_texts(state: Mapping[str, np.ndarray]) -> Iterator[tuple[pa.Array, slice]]:
+    """The texts of a table's state in pieces, string (M,), and which of its V texts they are."""
+    ends, data = state["ends"], state["bytes"]
+    first, num_values = 0, len(ends) - 1
+    while first < num_values:
+        last = max(int(np.searchsorted(ends, ends[first] + _PIECE_BYTES, side="right")) - 1, first + 1)
+        offsets = (ends[first : last + 1] - ends[first]).astype(np.int32)
+        piece = data[ends[first] : ends[last]]
+        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(piece)]
+        yield pa.Array.from_buffers(pa.string(), last - first, buffers), slice(first, last)
+        first = last

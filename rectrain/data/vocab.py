@@ -5,10 +5,12 @@
     shared hash    one range of buckets for all columns
 
 The classes have `observe(text)` (training rows), `finish(folder)`, `restore(folder)` (instead of these two, what an
-earlier fit wrote), `num_rows`, `encoding` and `ids(text)`.
+earlier fit wrote), `num_rows`, `encoding` and `ids(text)`; and, as those of statistics.py, `begin_file`, `state` and
+`absorb`.
 """
 
 import hashlib
+from collections.abc import Mapping
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
@@ -40,6 +42,15 @@ class Vocabulary:
     def observe(self, text: pa.Array, counts: np.ndarray | None = None):
         """string (N,); each stands for one row, or for `counts` rows, int64 (N,)."""
         self._table.add(text, counts)
+
+    def begin_file(self, index: int):
+        """The order in which values come does not matter."""
+
+    def state(self) -> Mapping[str, np.ndarray]:
+        return self._table.state()
+
+    def absorb(self, state: Mapping[str, np.ndarray]):
+        self._table.absorb(state)
 
     def finish(self, folder: Path):
         """Writes value and count in the order of the ids."""
@@ -87,14 +98,17 @@ class Vocabulary:
         return self._ids[self._table.find(text)]
 
 
-class HashBuckets:
-    """No vocabulary: nothing to fit."""
-
-    def __init__(self, column: str, buckets: int):
-        self._buckets, self.num_rows = buckets, 1 + buckets
-        self.encoding = {"type": "hash", "column": column, "buckets": buckets}
+class _NothingToFit:
+    def begin_file(self, index: int):
+        pass
 
     def observe(self, text: pa.Array, counts: np.ndarray | None = None):
+        pass
+
+    def state(self) -> Mapping[str, np.ndarray]:
+        return {}
+
+    def absorb(self, state: Mapping[str, np.ndarray]):
         pass
 
     def finish(self, folder: Path):
@@ -103,12 +117,20 @@ class HashBuckets:
     def restore(self, folder: Path):
         pass
 
+
+class HashBuckets(_NothingToFit):
+    """No vocabulary: nothing to fit."""
+
+    def __init__(self, column: str, buckets: int):
+        self._buckets, self.num_rows = buckets, 1 + buckets
+        self.encoding = {"type": "hash", "column": column, "buckets": buckets}
+
     def ids(self, text: pa.Array) -> np.ndarray:
         """int64 (N,)."""
         return hash_bucket(blank_as_null(text), self._buckets)
 
 
-class SharedHash:
+class SharedHash(_NothingToFit):
     """Hash buckets that a column shares with all others; nothing to fit, and a missing value is a value.
 
     The id is (Fingerprint64(text) + that of the column's name) % buckets, so that equal texts of two columns part.
@@ -121,15 +143,6 @@ class SharedHash:
         shift = int(fingerprints(pa.array([column]))[0] % np.uint64(buckets))
         self._shift = np.uint64(shift)
         self.encoding = {"type": "shared_hash", "column": column, "buckets": buckets, "shift": shift}
-
-    def observe(self, text: pa.Array, counts: np.ndarray | None = None):
-        pass
-
-    def finish(self, folder: Path):
-        pass
-
-    def restore(self, folder: Path):
-        pass
 
     def ids(self, text: pa.Array) -> np.ndarray:
         """int32 (N,)."""
@@ -155,6 +168,8 @@ def read_values(path: Path) -> pa.ChunkedArray:
     """
     try:
         values = pq.read_table(path, columns=["value"])["value"]
+        if pa.types.is_large_string(values.type):  # above 2 GiB, which no piece of it is
+            values = values.cast(pa.string())
         if values.type != pa.string() or values.null_count:
             raise ValueError(f"values of type {values.type}, {values.null_count:,} of them null")
     except (OSError, KeyError, ValueError, pa.ArrowException) as error:

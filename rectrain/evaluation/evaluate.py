@@ -20,7 +20,7 @@ class Scored:
 
     labels: np.ndarray  # float32 (N, K)
     probabilities: dict[str, np.ndarray]  # task -> float32 (N,); predicted numbers where the label is one
-    groups: np.ndarray | None  # int64 (N,)
+    groups: np.ndarray | None  # int64 (N,); 0: no group
 
     def of(self, task: Task) -> tuple[np.ndarray, np.ndarray]:
         """Labels and predictions of the rows that count for a task."""
@@ -30,22 +30,45 @@ class Scored:
     def counts(self, task: Task) -> np.ndarray | slice:
         return slice(None) if task.given is None else self.labels[:, task.given] == 1
 
+    def gathered(self, gather_rows: Callable[[dict], dict | None]) -> "Scored | None":
+        """The rows of all processes, each of which has scored some; None where they go to another one.
+
+        Args:
+            gather_rows: {name: (N, ...)} -> the same of all.
+        """
+        columns = {"labels": self.labels, **{f"scores of {task}": p for task, p in self.probabilities.items()}}
+        found = gather_rows(columns if self.groups is None else {**columns, "groups": self.groups})
+        if found is None:
+            return None
+        return Scored(found["labels"], {t: found[f"scores of {t}"] for t in self.probabilities}, found.get("groups"))
+
 
 def score_rows(score: Callable[[dict], dict], batches: Iterable[dict], progress: Progress) -> Scored:
     """Runs `score` (batch -> {task: probabilities}) over all batches."""
+
+    def scored(batch):
+        scores = {task: np.asarray(values) for task, values in score(batch).items()}
+        groups = np.asarray(batch["group"]) if "group" in batch else None
+        return Scored(np.asarray(batch["labels"]), scores, groups)
+
+    return join_scored(map(scored, batches), progress)
+
+
+def join_scored(parts: Iterable[Scored], progress: Progress) -> Scored:
+    """The rows of one after the other."""
     labels: list[np.ndarray] = []
     groups: list[np.ndarray] = []
     probabilities: dict[str, list[np.ndarray]] = {}
-    for batch in batches:
-        for task, values in score(batch).items():
-            probabilities.setdefault(task, []).append(np.asarray(values))
-        labels.append(np.asarray(batch["labels"]))
-        if "group" in batch:
-            groups.append(np.asarray(batch["group"]))
-        progress.advance(len(labels[-1]))
-        progress.add_rows(len(labels[-1]))
-    joined = {task: np.concatenate(parts) for task, parts in probabilities.items()}
-    return Scored(np.concatenate(labels), joined, _told_apart(np.concatenate(groups)) if groups else None)
+    for part in parts:
+        for task, values in part.probabilities.items():
+            probabilities.setdefault(task, []).append(values)
+        labels.append(part.labels)
+        if part.groups is not None:
+            groups.append(part.groups)
+        progress.advance(len(part.labels))
+        progress.add_rows(len(part.labels))
+    joined = {task: np.concatenate(values) for task, values in probabilities.items()}
+    return Scored(np.concatenate(labels), joined, np.concatenate(groups) if groups else None)
 
 
 def _told_apart(groups: np.ndarray) -> np.ndarray:
@@ -67,7 +90,7 @@ def _task_metrics(scored: Scored, task: Task, seed: int) -> dict:
     if task.is_number:
         counts, found = {"rows": len(labels)}, regression.compute(labels, predictions)
     else:
-        groups = None if scored.groups is None else scored.groups[scored.counts(task)]
+        groups = None if scored.groups is None else _told_apart(scored.groups)[scored.counts(task)]
         counts = {"rows": len(labels), "positives": int(np.count_nonzero(labels))}
         found = compute(labels, predictions, groups=groups, seed=seed)
     return counts | {name: entry for name, entry in found.items() if task.metrics is None or name in task.metrics}

@@ -182,14 +182,10 @@ def paired_auc_difference(labels, scores_a, scores_b, level=0.95):
     Raises:
         UndefinedMetricError: a class has fewer than two rows, so that nothing is known of its spread.
     """
-    labels, scores_a = check_scores(labels, scores_a)
-    _, scores_b = check_scores(labels, scores_b)
-    num_positives = int(np.count_nonzero(labels))
-    _require_both_classes(num_positives, len(labels) - num_positives, at_least=2)
-    tally_a, tally_b = tally_of(labels, scores_a), tally_of(labels, scores_b)
-    difference_N = _components_by_row(labels, tally_a) - _components_by_row(labels, tally_b)
+    (auc_a, components_a), (auc_b, components_b) = (auc_by_row(labels, scores) for scores in (scores_a, scores_b))
+    difference_N, labels = components_a - components_b, np.asarray(labels) == 1
     error = math.hypot(*(_standard_error(difference_N[labels == label]) for label in (True, False)))
-    return _paired(_auc_value([tally_a])[0] - _auc_value([tally_b])[0], error, level)
+    return _paired(auc_a - auc_b, error, level)
 
 
 def paired_logloss_difference(labels, scores_a, scores_b, level=0.95):
@@ -202,11 +198,32 @@ def paired_logloss_difference(labels, scores_a, scores_b, level=0.95):
     Raises:
         UndefinedMetricError: fewer than two rows.
     """
-    labels, scores_a = check_probabilities(labels, scores_a)
-    _, scores_b = check_probabilities(labels, scores_b)
-    _require_two_rows(labels)
-    difference_N = _row_losses(labels, scores_a) - _row_losses(labels, scores_b)
+    difference_N = losses_by_row(labels, scores_a) - losses_by_row(labels, scores_b)
     return _paired(float(difference_N.mean()), _standard_error(difference_N), level)
+
+
+def auc_by_row(labels, scores):
+    """AUC, and DeLong's structural component of each row: their spread within each class is that of the AUC.
+
+    Args:
+        labels: float or int (N,), 0 or 1.  scores: float (N,), of any scale.
+    Returns:
+        float, and float64 (N,).
+    Raises:
+        UndefinedMetricError: a class has fewer than two rows, so that nothing is known of its spread.
+    """
+    labels, scores = check_scores(labels, scores)
+    num_positives = int(np.count_nonzero(labels))
+    _require_both_classes(num_positives, len(labels) - num_positives, at_least=2)
+    tally = tally_of(labels, scores)
+    return _auc_value([tally])[0], _components_by_row(labels, tally)
+
+
+def losses_by_row(labels, scores):
+    """float64 (N,): what each row adds to the mean that is `logloss`; Args and Raises as there."""
+    labels, scores = check_probabilities(labels, scores)
+    _require_two_rows(labels)
+    return _row_losses(labels, scores)
 
 
 def check_scores(labels, scores):

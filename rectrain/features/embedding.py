@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from rectrain.errors import InputError
-from rectrain.features.tables import look_up_fields, normal_columns, step_bags, value_bags
+from rectrain.features.tables import add_table, look_up_fields, normal_columns, step_bags, value_bags
 from rectrain.schema import Schema
 
 
@@ -61,10 +61,10 @@ class FieldEmbeddings(keras.layers.Layer):
     def build(self, batch_shape):
         if self.schema.num_embedding_rows:
             shape = (self.schema.num_embedding_rows, self.width + self.first_order)
-            self.table = self.add_weight(shape=shape, initializer=self._initial, name="table")
+            self.table = add_table(self, shape, self.width, self.stddev)
         if self.numeric:
             shape = (len(self.schema.numeric), self.width)
-            self.numeric_vectors = self.add_weight(shape=shape, initializer=self._initial, name="numeric_vectors")
+            self.numeric_vectors = self.add_weight(shape=shape, initializer=self._normal, name="numeric_vectors")
 
     def call(self, batch, training=False):
         fields_BFD, first_order_B = None, None
@@ -95,23 +95,27 @@ class FieldEmbeddings(keras.layers.Layer):
         products = [batch["numeric"][..., None] * self.numeric_vectors] if self.numeric else []
         return ops.concatenate([*looked_up.values(), *products], axis=1)
 
-    def _initial(self, shape, dtype=None):
-        """Normal; a column of first-order weights zero."""
+    def _normal(self, shape, dtype=None):
         return normal_columns(shape, self.width, self.stddev)
 
 
-def flat_features(schema: Schema, batch, *, width: int, stddev: float):
-    """Embeddings side by side, then the raw numeric values: float (B, F * D + N), the input of deep and cross nets."""
+def flat_features(schema: Schema, batch, *, width: int, stddev: float, numeric_vectors: bool = False):
+    """The input of deep and cross nets: embeddings, then numbers, as in `side_by_side`."""
     fields = None
-    if schema.num_embedding_rows:
-        fields = FieldEmbeddings(schema, width=width, stddev=stddev, numeric=False)(batch)
-    return side_by_side(schema, batch, fields)
+    if schema.num_embedding_rows or (numeric_vectors and schema.numeric):
+        fields = FieldEmbeddings(schema, width=width, stddev=stddev, numeric=numeric_vectors)(batch)
+    return side_by_side(schema, batch, fields, numeric_vectors=numeric_vectors)
 
 
-def side_by_side(schema: Schema, batch, fields):
-    """float (B, F, D) embeddings, None where there are none, and the raw numeric values: float (B, F * D + N)."""
+def side_by_side(schema: Schema, batch, fields, *, numeric_vectors: bool = False):
+    """Fields one after the other, then the raw numeric values: float (B, F * D + N).
+
+    Args:
+        fields: float (B, F, D), None where there are none.
+        numeric_vectors: the fields hold the numbers too (value x vector), so that none are added.
+    """
     parts = [] if fields is None else [keras.layers.Flatten(name="flatten")(fields)]
-    if schema.numeric:
+    if schema.numeric and not numeric_vectors:
         parts.append(batch["numeric"])
     return parts[0] if len(parts) == 1 else keras.layers.Concatenate(name="features")(parts)
 

@@ -9,7 +9,7 @@ import keras
 from keras import ops
 
 from rectrain.features.embedding import FieldEmbeddings
-from rectrain.features.tables import look_up, look_up_fields, value_bags
+from rectrain.features.tables import add_table, look_up, look_up_fields, value_bags
 from rectrain.schema import Schema
 
 _tables_apart = False
@@ -73,7 +73,7 @@ class LinearTerms(keras.layers.Layer):
         num_rows = self.schema.num_linear_rows - self.schema.num_embedding_rows * self.embedded
         self.table = None
         if num_rows:
-            self.table = self.add_weight(shape=(num_rows, 1), initializer="zeros", name="table")
+            self.table = add_table(self, (num_rows, 1), 0, 0.0)
         if self.schema.numeric:
             self.kernel = self.add_weight(shape=(len(self.schema.numeric),), initializer="zeros", name="kernel")
         self.bias = self.add_weight(shape=(), initializer="zeros", name="bias")

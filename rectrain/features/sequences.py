@@ -13,7 +13,7 @@ from keras import ops
 
 from rectrain.features.embedding import check_table, side_by_side
 from rectrain.features.step_ids import StepIds, shared_steps, steps_of_batch
-from rectrain.features.tables import average_valid, look_up_together, normal_columns, reader, value_bags
+from rectrain.features.tables import add_table, average_valid, look_up_together, reader, value_bags
 from rectrain.layers.soft_search import SoftSearch, best_steps, evenly_spaced_steps, score_weighted_sum
 from rectrain.schema import History, Schema
 
@@ -78,11 +78,7 @@ class SequenceFeatures(keras.layers.Layer):
         self.scoring = None if search is None else SoftSearch(name="search", dtype="float32")
 
     def build(self, batch_shape):
-        self.table = self.add_weight(
-            shape=(self.schema.num_embedding_rows, self.width),
-            initializer=lambda shape, dtype=None: normal_columns(shape, self.width, self.stddev),
-            name="table",
-        )
+        self.table = add_table(self, (self.schema.num_embedding_rows, self.width), self.width, self.stddev)
         if self.search is not None:
             self.scoring.build((None, len(shared_steps(self.search.history)) * self.width))
 

@@ -3,8 +3,9 @@
 Shape letters: B batch, F fields, T values of a multi-valued feature, N ids, U distinct ids, D width of a row.
 """
 
+import functools
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import keras
@@ -13,6 +14,7 @@ import tensorflow as tf
 from keras import ops
 
 from rectrain.optimizers.gradients import sum_rows
+from rectrain.optimizers.parts import Held, num_servers, parts_of, sharded
 from rectrain.schema import Schema
 
 _ROWS_AT_A_TIME = 65_536
@@ -100,12 +102,30 @@ def look_up(table: keras.Variable, ids, *, training: bool):
 
 def reader(table: keras.Variable) -> Callable:
     """Reads rows without a gradient, also within a tf.while_loop: int32 ids -> float32 (*ids.shape, D)."""
-    copy = _own_copy(table)
-    return lambda ids: tf.stop_gradient(copy.sparse_read(ids))
+    parts = _parts(table)
+    return lambda ids: tf.stop_gradient(_gather_parts(parts, ids))
 
 
 def _gather(table: keras.Variable, ids):
-    return _own_copy(table).sparse_read(ids)
+    return _gather_parts(_parts(table), ids)
+
+
+def _parts(table: keras.Variable) -> list[tf.Variable]:
+    parts = parts_of(table._value)
+    return parts if len(parts) > 1 else [_own_copy(table)]
+
+
+def _gather_parts(parts: list[tf.Variable], ids):
+    """Each server is asked for the rows that it holds, and nothing else travels."""
+    if len(parts) == 1:
+        return parts[0].sparse_read(ids)
+    ids_N = tf.reshape(ids, [-1])
+    firsts = np.cumsum([0, *(part.shape[0] for part in parts[:-1])])
+    part_N = tf.cast(tf.searchsorted(tf.constant(firsts, ids.dtype), ids_N, side="right"), tf.int32) - 1
+    asked = tf.dynamic_partition(ids_N, part_N, len(parts))
+    places = tf.dynamic_partition(tf.range(tf.size(ids_N)), part_N, len(parts))
+    rows = [part.sparse_read(of_part - int(first)) for part, of_part, first in zip(parts, asked, firsts, strict=True)]
+    return tf.reshape(tf.dynamic_stitch(places, rows), (*ops.shape(ids), parts[0].shape[1]))
 
 
 def _own_copy(table: keras.Variable) -> tf.Variable:
@@ -128,14 +148,47 @@ def _expand(vectors_UD, position_N):
     return tf.gather(vectors_UD, position_N), gradient
 
 
-def normal_columns(shape: tuple[int, int], num_columns: int, stddev: float) -> np.ndarray:
-    """float32 of `shape`: normal in the first columns, zero in the others; seeded by keras.utils.set_random_seed.
+def add_table(layer: keras.layers.Layer, shape: tuple[int, int], num_normal: int, stddev: float) -> keras.Variable:
+    """The weight "table" of a layer: normal in the first columns, zero in the others.
 
-    Drawn piece by piece: TensorFlow's generator holds three more tensors of the table's size while it makes one.
+    It is seeded by keras.utils.set_random_seed, and has the same numbers on parameter servers, where it is made in
+    parts that no other process ever holds.
     """
-    rng = np.random.default_rng(random.getrandbits(64))
+    if not num_servers():
+        return layer.add_weight(
+            shape=shape, initializer=lambda shape, dtype=None: normal_columns(shape, num_normal, stddev), name="table"
+        )
+    with keras.name_scope(layer.name, caller=layer):
+        return Held(sharded(_spread(shape, num_normal, stddev), "table"), "table")
+
+
+def normal_columns(shape: tuple[int, int], num_normal: int, stddev: float) -> np.ndarray:
+    """float32 of `shape`: normal in the first columns, zero in the others."""
     table = np.zeros(shape, np.float32)
-    for start in range(0, shape[0], _ROWS_AT_A_TIME):
-        rows = table[start : start + _ROWS_AT_A_TIME, :num_columns]
-        rows[:] = stddev * rng.standard_normal(rows.shape, np.float32)
+    for start, rows in _normal_rows(shape[0], num_normal, stddev):
+        table[start : start + len(rows), :num_normal] = rows
     return table
+
+
+def _normal_rows(num_rows: int, num_normal: int, stddev: float) -> Iterator[tuple[int, np.ndarray]]:
+    """Drawn piece by piece: TensorFlow's generator holds three more tensors of the table's size while it makes one."""
+    if not num_normal:
+        return
+    rng = np.random.default_rng(random.getrandbits(64))
+    for start in range(0, num_rows, _ROWS_AT_A_TIME):
+        yield start, stddev * rng.standard_normal((min(_ROWS_AT_A_TIME, num_rows - start), num_normal), np.float32)
+
+
+def _spread(shape: tuple[int, int], num_normal: int, stddev: float) -> list[tf.Variable]:
+    """Parts in the order of the rows, one a server, equal but for a row as TensorFlow's are."""
+    num_parts = min(num_servers(), shape[0])
+    sizes = [shape[0] // num_parts + (part < shape[0] % num_parts) for part in range(num_parts)]
+    parts = [tf.Variable(functools.partial(tf.zeros, (size, shape[1])), name="table") for size in sizes]
+    firsts = np.cumsum([0, *sizes])
+    for start, rows in _normal_rows(shape[0], num_normal, stddev):
+        padded = np.pad(rows, ((0, 0), (0, shape[1] - num_normal)))
+        for part, first, size in zip(parts, firsts[:-1], sizes, strict=True):
+            low, high = max(start, first), min(start + len(rows), first + size)
+            if low < high:
+                part.scatter_update(tf.IndexedSlices(padded[low - start : high - start], np.arange(low, high) - first))
+    return parts

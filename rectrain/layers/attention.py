@@ -18,6 +18,7 @@ class InteractingLayer(keras.layers.Layer):
         num_heads: H.  head_width: W.
         residual: add the input; through a matrix where its width differs from H * W, else as it is.
         scaling: divide the scores by sqrt(W), as Transformers do and the paper does not.
+        layer_norm: normalize each field before the ReLU, which the paper does not.
     Call arguments:
         x: float (B, F, D).
     Returns:
@@ -26,7 +27,17 @@ class InteractingLayer(keras.layers.Layer):
         InputError: num_heads or head_width is below 1.
     """
 
-    def __init__(self, *, num_heads: int, head_width: int, residual: bool, scaling: bool, name: str, **settings):
+    def __init__(
+        self,
+        *,
+        num_heads: int,
+        head_width: int,
+        residual: bool,
+        scaling: bool,
+        layer_norm: bool,
+        name: str,
+        **settings,
+    ):
         super().__init__(name=name, **settings)
         _check("num_heads", num_heads)
         _check("head_width", head_width)
@@ -34,6 +45,7 @@ class InteractingLayer(keras.layers.Layer):
         self.head_width = head_width
         self.residual = residual
         self.scaling = scaling
+        self.norm = keras.layers.LayerNormalization(epsilon=1e-5, name="layer_norm") if layer_norm else None
 
     def build(self, x_shape):
         width = x_shape[-1]
@@ -42,6 +54,8 @@ class InteractingLayer(keras.layers.Layer):
         self.value_kernel = self._kernel(width, "value")
         project = self.residual and width != self.num_heads * self.head_width
         self.residual_kernel = self._kernel(width, "residual") if project else None
+        if self.norm is not None:
+            self.norm.build((*x_shape[:-1], self.num_heads * self.head_width))
 
     def call(self, x):
         query_BFHW = self._heads(ops.matmul(x, self.query_kernel))
@@ -54,7 +68,7 @@ class InteractingLayer(keras.layers.Layer):
         mixed = ops.reshape(mixed_BFHW, (-1, x.shape[1], self.num_heads * self.head_width))
         if self.residual:
             mixed = mixed + (x if self.residual_kernel is None else ops.matmul(x, self.residual_kernel))
-        return ops.relu(mixed)
+        return ops.relu(mixed if self.norm is None else self.norm(mixed))
 
     def _kernel(self, width: int, name: str):
         shape = (width, self.num_heads * self.head_width)

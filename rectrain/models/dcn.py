@@ -20,6 +20,7 @@ def build(
     *,
     embedding_dim: int,
     embedding_stddev: float,
+    numeric_vectors: bool,
     num_crosses: int,
     hidden_units: list[int],
     dropout: float,
@@ -27,7 +28,9 @@ def build(
 ) -> keras.Model:
     task = single_task(tasks)
     batch = packed_inputs(schema)
-    features = flat_features(schema, batch, width=embedding_dim, stddev=embedding_stddev)
+    features = flat_features(
+        schema, batch, width=embedding_dim, stddev=embedding_stddev, numeric_vectors=numeric_vectors
+    )
     top = VectorCrossNetwork(num_crosses)(features)
     if hidden_units:
         top = [top, MLP(hidden_units, dropout=dropout, batch_norm=batch_norm)(features)]

@@ -24,6 +24,7 @@ def build(
     *,
     embedding_dim: int,
     embedding_stddev: float,
+    numeric_vectors: bool,
     num_crosses: int,
     cross_rank: int | None,
     structure: str,
@@ -35,7 +36,9 @@ def build(
         raise InputError(f"model.structure={structure!r} is unknown.{did_you_mean(structure, STRUCTURES)}")
     task = single_task(tasks)
     batch = packed_inputs(schema)
-    features = flat_features(schema, batch, width=embedding_dim, stddev=embedding_stddev)
+    features = flat_features(
+        schema, batch, width=embedding_dim, stddev=embedding_stddev, numeric_vectors=numeric_vectors
+    )
     top = MatrixCrossNetwork(num_crosses, rank=cross_rank)(features)
     if hidden_units:
         mlp = MLP(hidden_units, dropout=dropout, batch_norm=batch_norm)

@@ -20,14 +20,17 @@ def build(
     *,
     embedding_dim: int,
     embedding_stddev: float,
+    numeric_vectors: bool,
     hidden_units: list[int],
     dropout: float,
     batch_norm: bool,
 ) -> keras.Model:
     task = single_task(tasks)
     batch = packed_inputs(schema)
-    fields, wide = fields_and_linear(schema, batch, width=embedding_dim, stddev=embedding_stddev, numeric=False)
-    features = side_by_side(schema, batch, fields)
+    fields, wide = fields_and_linear(
+        schema, batch, width=embedding_dim, stddev=embedding_stddev, numeric=numeric_vectors
+    )
+    features = side_by_side(schema, batch, fields, numeric_vectors=numeric_vectors)
     hidden = MLP(hidden_units, dropout=dropout, batch_norm=batch_norm)(features)
     parts = [wide, Logit(name="deep_logit")(hidden)]
     return keras.Model(batch, {task: keras.layers.Add(name="logit", dtype="float32")(parts)}, name="wide_deep")

@@ -6,7 +6,7 @@ import numpy as np
 import tensorflow as tf
 
 from rectrain.config import OnlineConfig
-from rectrain.data.batches import Rows
+from rectrain.data.row_groups import Rows
 from rectrain.errors import InputError, first_line
 from rectrain.outputs.run_report import count_parameters, weights_sha256
 from rectrain.schema import Schema

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from rectrain import registry
 from rectrain.config import DataConfig
+from rectrain.data import reading
 from rectrain.data.bad_rows import BadRows
 from rectrain.data.columns import kinds
 from rectrain.data.features import Quantile
@@ -61,10 +61,9 @@ def named_by_files(data: DataConfig, buckets: int) -> Iterator[Named]:
     features.schema()
     texts = [f for f in (*features.categorical, *features.multi_valued) if not isinstance(f, Quantile)]
     tables = {feature.name: ValueTable() for feature in texts}
-    read = registry.load("data/readers", data.format.reader, "read")
     skips = {"bad_rows": BadRows(data.max_bad_rows, Path(os.devnull))} if data.max_bad_rows else {}
     for path in find_files(data).files["all"]:
-        for block in read(path, kinds(features.wants()), data.format, **skips):
+        for block in reading.read(path, kinds(features.wants()), data.format, **skips):
             for feature in texts:
                 tables[feature.name].add(feature.texts(block))
     for feature in texts:

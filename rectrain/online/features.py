@@ -10,11 +10,11 @@ import numpy as np
 
 from rectrain.config import DataConfig, FeatureConfig, NumericConfig, SequenceConfig
 from rectrain.data import conditions, targets
-from rectrain.data.batches import Rows
 from rectrain.data.blocks import Block
 from rectrain.data.columns import later_labels, select
 from rectrain.data.features import LogSquare, MultiValued, Number, Quantile, Text
 from rectrain.data.plan import Features
+from rectrain.data.row_groups import Rows
 from rectrain.data.vocab import SharedHash
 from rectrain.errors import InputError
 from rectrain.schema import MultiValued as PackedMultiValued

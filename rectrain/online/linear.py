@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from rectrain.config import OnlineConfig
-from rectrain.data.batches import Rows
+from rectrain.data.row_groups import Rows
 from rectrain.errors import InputError, did_you_mean
 from rectrain.online import kernels
 from rectrain.optimizers.rates import RATES

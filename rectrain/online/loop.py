@@ -8,7 +8,7 @@ from typing import Protocol
 import numpy as np
 
 from rectrain.config import StreamConfig
-from rectrain.data.batches import Rows
+from rectrain.data.row_groups import Rows
 from rectrain.errors import InputError
 from rectrain.online import state as states
 from rectrain.online.progressive import Progressive

@@ -13,13 +13,13 @@ from pathlib import Path
 
 import numpy as np
 
-from rectrain import registry
 from rectrain.config import DataConfig
-from rectrain.data.batches import Rows, read_rows, row_groups
+from rectrain.data import reading
 from rectrain.data.blocks import Block
 from rectrain.data.columns import Want, check_header, kinds, special_columns
 from rectrain.data.manifest import Prepared
 from rectrain.data.readers.rows import STANDARD_INPUT
+from rectrain.data.row_groups import Rows, read_rows, row_groups
 from rectrain.data.sources import find_files
 from rectrain.data.split import SPLITS
 from rectrain.errors import InputError
@@ -51,7 +51,6 @@ class RawStream:
         self._data, self._features, self._done, self._bad_rows = data, features, done, bad_rows
         self._watch_s = watch_s
         self._wants: list[Want] = [*special_columns(data), *features.wants()]
-        self._read = registry.load("data/readers", data.format.reader, "read")
         self.files = self._find()
         for path in self.files:
             self._check(path)
@@ -61,8 +60,7 @@ class RawStream:
 
     def _check(self, path: Path):
         if path != STANDARD_INPUT:
-            column_names = registry.load("data/readers", self._data.format.reader, "column_names")
-            check_header(self._wants, column_names(path, self._data.format), path)
+            check_header(self._wants, reading.column_names(path, self._data.format), path)
 
     def parts(self) -> Iterator[Part]:
         """All rows that are not done yet; waits for further files where a folder is watched."""
@@ -92,7 +90,7 @@ class RawStream:
         shift = before if path == STANDARD_INPUT else 0  # what was read from it does not come again
         skips = self._data.max_bad_rows > 0 and self._data.format.reader == "csv"
         extra = {"bad_rows": self._bad_rows} if skips else {}
-        for block in self._read(path, kinds(self._wants), self._data.format, **extra):
+        for block in reading.read(path, kinds(self._wants), self._data.format, **extra):
             end = shift + block.first_row + block.num_rows
             if end > before:
                 for piece, rows, origins in self._encoded(_from_row(block, before - shift)):

@@ -4,8 +4,9 @@ import numpy as np
 import tensorflow as tf
 
 from rectrain.errors import InputError
-from rectrain.optimizers.gradients import add_l2, clip_by_global_norm, merge_duplicates
+from rectrain.optimizers.gradients import add_l2, clip_by_global_norm
 from rectrain.optimizers.schedules import Schedule
+from rectrain.optimizers.sums import sum_over_replicas
 from rectrain.optimizers.touched_rows import POSITIVE, TouchedRowsOptimizer, require, tf_variable
 from rectrain.registry import load
 
@@ -75,7 +76,7 @@ class GroupedOptimizer:
         """
         for gradient, variable in zip(gradients, variables, strict=True):
             assert gradient is not None, f"{variable.path} does not reach the loss"
-        gradients = _sum_over_replicas(gradients, variables)
+        gradients = sum_over_replicas(gradients, variables)
         gradients = [self._add_l2(g, v) for g, v in zip(gradients, variables, strict=True)]
         gradients = clip_by_global_norm(gradients, self.clip_norm)
         for group, optimizer in self._optimizers.items():
@@ -149,41 +150,3 @@ def _refuse_schedule(name: str, schedule: dict):
                 "itself, from optimizer.alpha and optimizer.beta, so a schedule would do nothing. Set "
                 f"trainer.schedule.{key}={neutral}, or choose another optimizer."
             )
-
-
-def _sum_over_replicas(gradients: list, variables: list) -> list:
-    """Totals over all replicas, the same on each of them; of a table its touched rows, each once."""
-    context = tf.distribute.get_replica_context()
-    if context.num_replicas_in_sync == 1:
-        return [merge_duplicates(g, v) for g, v in zip(gradients, variables, strict=True)]
-    tables = [v for g, v in zip(gradients, variables, strict=True) if isinstance(g, tf.IndexedSlices)]
-    sparse = [g for g in gradients if isinstance(g, tf.IndexedSlices)]
-    dense = [g for g in gradients if not isinstance(g, tf.IndexedSlices)]
-    sums = {True: iter(_sparse_sums(context, sparse, tables)), False: iter(_dense_sums(context, dense))}
-    return [next(sums[isinstance(g, tf.IndexedSlices)]) for g in gradients]
-
-
-def _dense_sums(context, gradients: list) -> list:
-    return context.all_reduce(tf.distribute.ReduceOp.SUM, gradients) if gradients else []
-
-
-def _sparse_sums(context, gradients: list, tables: list) -> list:
-    """Rows of all replicas side by side on the first one's device, where they are merged once for all.
-
-    TensorFlow's own sum would leave that to each replica; by collectives it also crashes where no replica has looked up
-    a row (tensorflow/tensorflow#65785).
-    """
-
-    def join(strategy, gradients):
-        with tf.device(strategy.extended.worker_devices[0]):
-            return [
-                merge_duplicates(_side_by_side(strategy.experimental_local_results(g)), table)
-                for g, table in zip(gradients, tables, strict=True)
-            ]
-
-    return context.merge_call(join, args=(gradients,)) if gradients else []
-
-
-def _side_by_side(parts: tuple) -> tf.IndexedSlices:
-    values, indices = (tf.concat([getattr(p, name) for p in parts], axis=0) for name in ("values", "indices"))
-    return tf.IndexedSlices(values, indices, parts[0].dense_shape)

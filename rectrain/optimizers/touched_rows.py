@@ -9,6 +9,7 @@ import tensorflow as tf
 from rectrain.config import Range
 from rectrain.errors import InputError
 from rectrain.optimizers.gradients import gather_rows, merge_duplicates
+from rectrain.optimizers.parts import num_workers, sharded
 
 POSITIVE = Range(0, open_low=True)
 NOT_NEGATIVE = Range(0)
@@ -41,14 +42,17 @@ class TouchedRowsOptimizer(keras.optimizers.Optimizer):
     def build(self, variables):
         super().build(variables)
         self._slots = tuple([self._add_slot(name, weight) for weight in variables] for name in self._slot_names)
+        # Workers that move a row at the same time add what they change: to set it would undo the other's move.
+        self._adds = num_workers() > 1
 
     def _add_slot(self, name: str, weight: keras.Variable) -> keras.Variable:
-        return self.add_variable(
-            shape=self.slot_shape(name, weight),
-            initializer=lambda shape, dtype: self.initial_slot(name, weight, shape, dtype),
-            dtype=weight.dtype,
-            name=f"{weight.path.replace('/', '_')}_{name}",
-        )
+        with self._distribution_strategy.extended.colocate_vars_with(tf_variable(weight)):
+            return self.add_variable(
+                shape=self.slot_shape(name, weight),
+                initializer=lambda shape, dtype: self.initial_slot(name, weight, shape, dtype),
+                dtype=weight.dtype,
+                name=f"{weight.path.replace('/', '_')}_{name}",
+            )
 
     def slot_shape(self, name: str, weight: keras.Variable):
         return weight.shape
@@ -79,25 +83,34 @@ class TouchedRowsOptimizer(keras.optimizers.Optimizer):
         gradient = tf.cast(gradient, variable.dtype)
         if isinstance(gradient, tf.IndexedSlices):
             rows = gradient.indices
-            values = self.rule(gradient.values, *(gather_rows(state, rows) for state in states), **settings)
-            for state, value_UD in zip(states, values, strict=True):
-                state.scatter_update(tf.IndexedSlices(value_UD, rows))
+            before = [gather_rows(state, rows) for state in states]
+            values = self.rule(gradient.values, *before, **settings)
+            for state, value_UD, old_UD in zip(states, values, before, strict=True):
+                if self._adds:
+                    state.scatter_add(tf.IndexedSlices(value_UD - old_UD, rows))
+                else:
+                    state.scatter_update(tf.IndexedSlices(value_UD, rows))
         else:
             self.update_dense(gradient, states, **settings)
 
     def update_dense(self, gradient, states: list[tf.Variable], *, learning_rate, path: str):
         """Moves a whole weight and its slots; a subclass may have a kernel that does it in one pass."""
-        values = self.rule(gradient, *states, learning_rate=learning_rate, path=path)
-        for state, value in zip(states, values, strict=True):
-            state.assign(value)
+        before = [tf.convert_to_tensor(state) for state in states] if self._adds else states
+        values = self.rule(gradient, *before, learning_rate=learning_rate, path=path)
+        for state, value, old in zip(states, values, before, strict=True):
+            if self._adds:
+                state.assign_add(value - old)
+            else:
+                state.assign(value)
 
     def named_state(self) -> dict[str, tf.Variable]:
         """{"iteration" or "<weight>/<slot>": variable}, names that depend on nothing else the process has built."""
-        state = {"iteration": tf_variable(self._iterations)}
+        found: dict[str, list[tf.Variable]] = {}
         for name, slot in zip(self._slot_names, self._slots, strict=True):
             for weight, variable in zip(self._trainable_variables, slot, strict=True):
-                state[f"{weight.path}/{name}"] = tf_variable(variable)
-        return state
+                found.setdefault(f"{weight.path}/{name}", []).append(tf_variable(variable))
+        state = {path: sharded(parts, path) for path, parts in found.items()}
+        return {"iteration": tf_variable(self._iterations), **state}
 
     def _all_reduce_sum_gradients(self, grads_and_vars):
         """Keras' hook between `apply` and `update_step`, in replica context.

@@ -46,13 +46,16 @@ class Series:
     notes: Sequence[str] = field(default=())  # shown when the pointer rests on a dot
 
 
-def line_chart(title: str, x: Axis, y: Axis, series: list[Series], *, square=False, diagonal=False, mark=None) -> str:
+def line_chart(
+    title: str, x: Axis, y: Axis, series: list[Series], *, square=False, diagonal=False, mark=None, told=None
+) -> str:
     """A <figure> with a legend above the plot.
 
     Args:
         title: what the chart shows, also its text for screen readers.
         diagonal: draws y = x for comparison.
         mark: (x, text), a vertical line with its text above the plot.
+        told: the lines that the legend shows; None: all of them.
     """
     plot = Plot(x, y, square)
     parts = [plot.grid(), plot.diagonal() if diagonal else "", plot.mark(*mark) if mark else ""]
@@ -61,7 +64,7 @@ def line_chart(title: str, x: Axis, y: Axis, series: list[Series], *, square=Fal
         f'<svg role="img" viewBox="0 0 {WIDTH} {plot.height + TOP + BOTTOM}">'
         f"<title>{text(title)}: {text(', '.join(s.name for s in series))}</title>{''.join(parts)}</svg>"
     )
-    return f"<figure><figcaption>{text(title)}</figcaption>{legend(series)}{svg}</figure>"
+    return f"<figure><figcaption>{text(title)}</figcaption>{legend(series if told is None else told)}{svg}</figure>"
 
 
 class Plot:

@@ -27,15 +27,25 @@ def printable(text) -> str:
 
 def title(report: dict) -> str:
     """`dcn on criteo`, and whether that is the built-in sample."""
+    return printable(f"{report['model']} on {data_title(report)}")
+
+
+def data_title(report: dict) -> str:
     data = report.get("data") or {}
     sample = " (built-in sample)" if data.get("source") == "sample" else ""
-    return printable(f"{report['model']} on {data.get('name', MISSING)}{sample}")
+    return f"{data.get('name', MISSING)}{sample}"
 
 
 def split_names(report: dict, key: str) -> list[str]:
     """Splits that report[key] holds: train, valid, test first, then any other."""
     held = report.get(key) or {}
     return [s for s in SPLITS if s in held] + [s for s in held if s not in SPLITS]
+
+
+def repeated(report: dict) -> str:
+    """What was trained on more often than planned; empty where nothing was."""
+    number = (report.get("rows") or {}).get("repeated")
+    return f"{counted(number, 'row')} trained on again, as a worker was lost" if number else ""
 
 
 def task_names(by_split: dict | None) -> list[str]:

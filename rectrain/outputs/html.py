@@ -32,11 +32,14 @@ MEANINGS = {
 
 def render_html(report: dict, sections: Iterable[Callable[[dict], str]] | None = None) -> str:
     """The whole page, of all SECTIONS or of these. Parts that the report does not have are left out."""
-    body = "".join(section(report) for section in sections or SECTIONS)
+    return page(formats.title(report), "".join(section(report) for section in sections or SECTIONS))
+
+
+def page(title: str, body: str) -> str:
     return (
         '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8"/>'
         '<meta name="viewport" content="width=device-width, initial-scale=1"/>'
-        f"<title>{text(formats.title(report))}</title><style>{CSS}</style></head>\n<body><main>\n{body}</main></body></html>\n"
+        f"<title>{text(title)}</title><style>{CSS}</style></head>\n<body><main>\n{body}</main></body></html>\n"
     )
 
 
@@ -178,7 +181,7 @@ def table(head: Iterable, columns: str, rows: Iterable[Iterable[str]]) -> str:
 
     Args:
         head: text, one a column.
-        columns: one letter a column: h a row's heading, l left, r right.
+        columns: one letter a column: h a row's heading, l left, n left in one line, r right.
         rows: cells as HTML.
     """
     top = "".join(f'<th class="{align}">{text(cell)}</th>' for cell, align in zip(head, columns, strict=True))
@@ -361,6 +364,7 @@ def facts(report: dict) -> str:
         "model": report["model"],
         "parameters": formats.join([formats.count(parameters.get("total")), split and f"({split})"], " "),
         "steps": formats.count(report.get("steps")),
+        "repeated": formats.repeated(report),
         "training": formats.rate(speed.get("train_rows_per_s")),
         "evaluation": formats.rate(speed.get("eval_rows_per_s")),
         "peak memory": formats.size((report.get("memory") or {}).get("peak_rss_bytes")),

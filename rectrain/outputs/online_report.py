@@ -2,9 +2,9 @@
 
 import importlib.metadata
 import platform
-import resource
 from datetime import UTC, datetime
 
+from rectrain.memory import peak_rss_bytes
 from rectrain.outputs import charts, formats
 from rectrain.outputs.charts import Series
 from rectrain.outputs.formats import printable
@@ -70,7 +70,7 @@ def online_report(facts: dict, loop, learner, source: dict) -> dict:
         "online": {"rows": state.rows, "windows": state.windows, **learner.sparsity()},
         "parameters": learner.parameters(),
         "throughput": {"train_rows_per_s": loop.rows_of_this_run / loop.seconds if loop.seconds else None},
-        "memory": {"peak_rss_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024},
+        "memory": {"peak_rss_bytes": peak_rss_bytes()},
         "weights_sha256": learner.weights_sha256(),
     }
 

@@ -3,7 +3,6 @@
 import hashlib
 import importlib.metadata
 import platform
-import resource
 import subprocess
 from datetime import datetime
 
@@ -13,6 +12,8 @@ import pyarrow as pa
 import tensorflow as tf
 
 from rectrain.data.manifest import Prepared
+from rectrain.memory import peak_rss_bytes
+from rectrain.optimizers.parts import pieces
 from rectrain.schema import History
 from rectrain.training.strategy import describe_device
 from rectrain.training.trainer import Progression, Trainer
@@ -45,9 +46,10 @@ def run_report(command: str, config: dict, prepared: Prepared, trainer: Trainer,
             "train_rows_per_s": _rate(trainer.rows_before(done.step), done.train_seconds),
             "eval_rows_per_s": _rate(done.eval_rows, done.eval_seconds),
         },
-        "memory": {"peak_rss_bytes": _peak_rss_bytes()},
+        "memory": {"peak_rss_bytes": peak_rss_bytes()},
         "steps": done.step,
-        "weights_sha256": weights_sha256(trainer.steps.model),
+        "rows": {"repeated": done.rows_repeated},
+        "weights_sha256": weights_sha256(trainer.steps.model) if trainer.weights_are_there else None,
     }
 
 
@@ -63,7 +65,8 @@ def weights_sha256(model: keras.Model) -> str:
     digest = hashlib.sha256()
     for weight in sorted(model.weights, key=lambda w: w.path):
         digest.update(weight.path.encode())
-        digest.update(weight.numpy().tobytes())
+        for rows in pieces(weight):
+            digest.update(rows.tobytes())
     return digest.hexdigest()
 
 
@@ -94,7 +97,7 @@ def _history(history: History) -> dict:
 
 def machine() -> dict:
     """What ran, and the most memory that this process has used."""
-    return {"versions": _versions(), "peak_rss_bytes": _peak_rss_bytes()}
+    return {"versions": _versions(), "peak_rss_bytes": peak_rss_bytes()}
 
 
 def _versions() -> dict[str, str]:
@@ -123,10 +126,6 @@ def _best(done: Progression, trainer: Trainer) -> dict | None:
 
 def _rate(rows: int, seconds: float) -> float | None:
     return rows / seconds if seconds else None
-
-
-def _peak_rss_bytes() -> int:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024  # Linux counts in KiB
 
 
 def _git_commit() -> str | None:

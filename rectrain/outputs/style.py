@@ -5,12 +5,16 @@ CSS = """
   color-scheme: light dark;
   --page: #fbfbfa; --card: #ffffff; --ink: #1c1f23; --muted: #5b626b; --rule: #e1e3e6; --grid: #e9ebed;
   --train: #6c737b; --valid: #0072b2; --test: #d55e00; --mark: #8a9098;
+  --c1: #0072b2; --c2: #d55e00; --c3: #009e73; --c4: #b0568a;
+  --c5: #c98a00; --c6: #4ba3d8; --c7: #7a6a1c; --c8: #1c1f23;
   --done: #1a7f4b; --stopped: #8a5a00; --failed: #b3261e; --notice: #fdf3dc; --alarm: #fdeceb;
 }
 @media (prefers-color-scheme: dark) {
   :root {
     --page: #15171a; --card: #1c1f23; --ink: #e6e8ea; --muted: #9ba3ac; --rule: #2f343a; --grid: #2a2e33;
     --train: #9ba3ac; --valid: #56b4e9; --test: #f08a3c; --mark: #7d858e;
+    --c1: #56b4e9; --c2: #f08a3c; --c3: #35c79b; --c4: #e08fbd;
+    --c5: #e6b13c; --c6: #8fb6ff; --c7: #c9bb6a; --c8: #e6e8ea;
     --done: #5cc990; --stopped: #e8b450; --failed: #ff8f86; --notice: #33290f; --alarm: #3a1d1b;
   }
 }
@@ -47,9 +51,9 @@ th, td { padding: 6px 22px 6px 0; text-align: right; vertical-align: top; border
 th { font-weight: 600; }
 thead th { color: var(--muted); font-weight: 500; font-size: 13px; }
 tbody th { white-space: nowrap; }
-tbody th, .h, .l { text-align: left; }
+tbody th, .h, .l, .n { text-align: left; }
 td.l { overflow-wrap: anywhere; }
-td.r { white-space: nowrap; }
+td.n, td.r { white-space: nowrap; }
 td small { display: block; color: var(--muted); font-size: 12.5px; white-space: nowrap; }
 td small.reason { white-space: normal; }
 .definitions { display: grid; grid-template-columns: max-content 1fr; gap: 5px 22px; }
@@ -85,6 +89,12 @@ svg text { font-size: 13px; fill: var(--muted); }
 .line.train { stroke-dasharray: 6 3; }
 .line.whole { stroke-dasharray: none; stroke-width: 1.5; }
 .dot.train { fill: var(--train); } .dot.valid { fill: var(--valid); } .dot.test { fill: var(--test); }
+.c1 { --own: var(--c1); } .c2 { --own: var(--c2); } .c3 { --own: var(--c3); } .c4 { --own: var(--c4); }
+.c5 { --own: var(--c5); } .c6 { --own: var(--c6); } .c7 { --own: var(--c7); } .c8 { --own: var(--c8); }
+.behind { --own: var(--rule); }
+.c1, .c2, .c3, .c4, .c5, .c6, .c7, .c8, .behind { stroke: var(--own); }
+.dot.c1 { fill: var(--own); stroke: none; } .dot.quiet { opacity: 0.55; }
+.value text { fill: var(--ink); }
 
 details { margin: 14px 0; }
 summary { cursor: pointer; color: var(--muted); }

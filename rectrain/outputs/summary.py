@@ -139,6 +139,7 @@ def facts_block(page: Page, report: dict, folder: Path) -> list[str]:
         "best": best(report),
         "parameters": parameters(report.get("parameters") or {}),
         "speed": speed(report.get("throughput") or {}),
+        "repeated": formats.repeated(report),
         "peak memory": formats.size((report.get("memory") or {}).get("peak_rss_bytes")),
         "time": times(report.get("seconds") or {}),
     }

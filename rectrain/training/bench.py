@@ -116,11 +116,11 @@ def _seconds(steps: Steps, batches: list[dict], num_steps: int) -> tuple[np.ndar
     stacked = {name: np.stack([batch[name] for batch in batches]) for name in batches[0]}
     dataset = tf.data.Dataset.from_tensor_slices(stacked).repeat().prefetch(2)
     iterator = steps.distribute(dataset)
-    steps.train(iterator, tf.constant(_WARM_UP_STEPS))
+    steps.train(iterator, _WARM_UP_STEPS)
     calls = [min(_STEPS_PER_CALL, num_steps - done) for done in range(0, num_steps, _STEPS_PER_CALL)]
     seconds = []
     for size in calls:
         started = time.perf_counter()
-        steps.train(iterator, tf.constant(size)).numpy()
+        steps.train(iterator, size)
         seconds.append(time.perf_counter() - started)
     return np.array(calls), np.array(seconds)

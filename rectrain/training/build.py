@@ -2,9 +2,12 @@
 
 import dataclasses
 from collections.abc import Callable
+from pathlib import Path
 
 import keras
 import numpy as np
+import tensorflow as tf
+from tensorflow.python.framework import ops  # its registry of gradients has no public name
 
 from rectrain.config import BenchConfig, OnlineConfig, OptimizerConfig, ScheduleConfig, TrainConfig
 from rectrain.data.manifest import Prepared
@@ -13,8 +16,8 @@ from rectrain.errors import InputError
 from rectrain.features.linear import first_order_tables_apart
 from rectrain.memory import keep_freed_memory
 from rectrain.optimizers.groups import GroupedOptimizer
+from rectrain.optimizers.parts import in_parts
 from rectrain.registry import load
-from rectrain.run_dir import RunDir
 from rectrain.schema import Schema
 from rectrain.signals import Signals
 from rectrain.tasks import Task, from_config, from_schema
@@ -24,6 +27,7 @@ from rectrain.training.consistency import check_consistent
 from rectrain.training.monitor import Monitor
 from rectrain.training.precision import default_policy
 from rectrain.training.steps import Steps
+from rectrain.training.team import Alone
 from rectrain.training.trainer import Trainer, total_steps
 
 CONSTANT_RATE = {"warmup_steps": 0, "decay": "constant", "decay_steps": 1, "final_fraction": 0.0}
@@ -32,16 +36,19 @@ CONSTANT_RATE = {"warmup_steps": 0, "decay": "constant", "decay_steps": 1, "fina
 def build_trainer(
     config: TrainConfig,
     prepared: Prepared,
-    run_dir: RunDir,
+    checkpoints: Path,
     *,
+    team: Alone,
     fixed: dict,
     signals: Signals,
     on_evaluation: Callable[[dict], str | None],
+    strategy: tf.distribute.Strategy | None = None,
 ) -> Trainer:
     """Everything of a run that needs TensorFlow, made in a fresh Keras state so that jobs of a sweep do not meet.
 
     Args:
-        fixed, signals, on_evaluation: as Trainer's.
+        checkpoints: folder of them.
+        team, fixed, signals, on_evaluation: as Trainer's.  strategy: as build_steps has it.
     Raises:
         InputError: a knob of the model, the optimizer or the monitor does not fit.
     """
@@ -51,16 +58,18 @@ def build_trainer(
     _check_expectation(config, tasks, prepared)
     schedule = _schedule(config.trainer.schedule, total_steps(config.trainer, prepared.rows("train")))
     occurrences = row_occurrences(prepared) if config.optimizer.regularize == "frequency" else None
-    steps = build_steps(config, prepared.schema, schedule, config.trainer.precision, occurrences=occurrences)
+    steps = build_steps(
+        config, prepared.schema, schedule, config.trainer.precision, occurrences=occurrences, strategy=strategy
+    )
     _check_plateau(config, steps.optimizer)
     variables = variables_by_name(steps.model, steps.optimizer)
-    checkpoints = Checkpoints(run_dir.checkpoints, variables, config.trainer.keep_checkpoints)
     return Trainer(
         config.trainer,
         prepared,
         steps,
-        checkpoints,
+        Checkpoints(checkpoints, variables, config.trainer.keep_checkpoints, writes=team.is_chief),
         monitor,
+        team=team,
         seed=config.seed,
         fixed=fixed,
         signals=signals,
@@ -76,6 +85,7 @@ def build_steps(
     *,
     trains: bool = True,
     occurrences: np.ndarray | None = None,
+    strategy: tf.distribute.Strategy | None = None,
 ) -> Steps:
     """Model, optimizer and strategy as compiled steps, all weights and slots made.
 
@@ -83,21 +93,34 @@ def build_steps(
         schedule: the keyword arguments of optimizers/schedules.py.  precision: float32 or bfloat16.
         trains: False leaves out the optimizer's slots, which scoring does not need.
         occurrences: float32 (rows of the fused table,), for optimizer.regularize=frequency.
+        strategy: of a cluster that is connected; None: that of the config.
     Raises:
         InputError: a knob of the model or the optimizer does not fit.
     """
     tasks = from_schema(schema) if isinstance(config, BenchConfig) else from_config(config.task, schema)
     keep_freed_memory()
-    strategy = strategies.create(config.strategy)
-    keras.backend.clear_session()
+    strategy = strategy or strategies.create(config.strategy)
+    _forget_former_models()
     keras.utils.set_random_seed(config.seed)
     with strategy.scope():
         optimizer = GroupedOptimizer(_flat(config.optimizer), schedule)
         with default_policy(precision), first_order_tables_apart(not optimizer.moves_columns_alike):
             model = load("models", config.model.name)(schema, tasks, **config.model.settings)
         if trains:
-            optimizer.build(model.trainable_variables, _of_tables(model, occurrences, schema))
+            optimizer.build(in_parts(model.trainable_variables), _of_tables(model, occurrences, schema))
     return Steps(model, tasks, optimizer, strategy)
+
+
+def _forget_former_models():
+    """Lets go of all that this process has built before, such as the model of a sweep's former job.
+
+    TensorFlow keeps the gradient of each tf.custom_gradient that a graph uses for good, and with it the graph and all
+    variables that it reads: 12 bytes a weight with Adam's slots.
+    """
+    registered = ops.gradient_registry._registry
+    for name in [name for name in registered if name.startswith("CustomGradient-")]:
+        del registered[name]
+    keras.backend.clear_session()
 
 
 def _of_tables(model: keras.Model, occurrences: np.ndarray | None, schema: Schema) -> dict[str, np.ndarray]:

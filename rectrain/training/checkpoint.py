@@ -25,19 +25,25 @@ from rectrain.plain_files import read_json
 from rectrain.run_dir import to_disk, write_whole
 from rectrain.same_config import check_same
 from rectrain.training.checksums import check_whole, seal
+from rectrain.training.variable_files import VariableFiles
 
 _REPLACED = "-replaced"  # behind the name of a checkpoint that makes room for another one of its step
 _NAME = re.compile(rf"step-(\d+)(?:{_REPLACED})?")
 
 
 class Checkpoints:
-    """Saves under `folder`; keeps the newest `keep` and the best."""
+    """Saves under `folder`; keeps the newest `keep` and the best.
 
-    def __init__(self, folder: Path, variables: dict[str, tf.Variable], keep: int):
+    Args:
+        writes: False: another process saves what this one knows too.
+    """
+
+    def __init__(self, folder: Path, variables: dict[str, tf.Variable], keep: int, *, writes: bool = True):
         self.folder = folder
         self.keep = keep
+        self._writes = writes
         self.steps: list[int] = []  # that are kept, oldest first
-        self._checkpoint = tf.train.Checkpoint(variables=variables)
+        self._files = VariableFiles(variables)
 
     def save(self, step: int, state: dict, best: int | None):
         """Writes the variables as they are now.
@@ -47,6 +53,8 @@ class Checkpoints:
         Raises:
             InputError: the folder cannot be written, or the disk is full; earlier checkpoints stay as they are.
         """
+        if not self._writes:
+            return
         with self._told(step):
             self._write(step, json.dumps({**state, "step": step, "best": best}))
             self._note(step, best)
@@ -65,7 +73,8 @@ class Checkpoints:
         self.folder.mkdir(parents=True, exist_ok=True)
         aside = Path(tempfile.mkdtemp(prefix=".saving-", dir=self.folder))
         try:
-            self._checkpoint.write(str(aside / "variables"))
+            # Parameter servers write the parts of tables that they hold, wherever they were started.
+            self._files.write(str(aside.resolve() / "variables"))
             (aside / "state.json").write_text(state, encoding="utf-8")
             seal(aside)
             _put(aside, place(self.folder, step))
@@ -99,7 +108,7 @@ class Checkpoints:
     def _read(self, step: int):
         path = place(self.folder, step)
         try:
-            self._checkpoint.read(str(path / "variables")).assert_consumed()
+            self._files.read(str(path.resolve() / "variables"))
         except (AssertionError, ValueError, tf.errors.OpError) as error:
             raise _does_not_fit(path, error) from error
 

@@ -10,11 +10,12 @@ import numpy as np
 
 from rectrain.config import StrategyConfig, TrainConfig, parse
 from rectrain.console import say
-from rectrain.data.batches import Rows
+from rectrain.data.batches import ALONE, Readers
 from rectrain.data.manifest import Prepared
 from rectrain.data.new_rows import NewRows
 from rectrain.data.plan import Features
 from rectrain.data.prepare import prepare
+from rectrain.data.row_groups import Rows
 from rectrain.errors import InputError
 from rectrain.evaluation.evaluate import Scored, score_rows
 from rectrain.evaluation.explain import explainer, explanations
@@ -28,6 +29,8 @@ from rectrain.training.checkpoint import read_index, restore_weights
 from rectrain.training.precision import float32_layers
 from rectrain.training.steps import Steps
 from rectrain.training.trainer import split_batches
+
+ONE = StrategyConfig("one")
 
 
 @dataclass(frozen=True)
@@ -94,9 +97,10 @@ class RestoredRun(RestoredModel):
 
     prepared: Prepared
 
-    def batches(self, split: str):
-        """Rows of a split in the order of the files."""
-        return split_batches(self.prepared, split, self.config.trainer.eval_batch_size, self.steps.model)
+    def batches(self, split: str, readers: Readers = ALONE):
+        """Rows of a split in the order of the files; those of the readers that are here."""
+        size = self.config.trainer.eval_batch_size
+        return split_batches(self.prepared, split, size, self.steps.model, readers=readers)
 
     def score(self, split: str) -> Scored:
         """Every row of a split."""
@@ -104,9 +108,11 @@ class RestoredRun(RestoredModel):
             return score_rows(self.steps.score, self.batches(split), progress)
 
 
-def restore_model(path: Path, checkpoint: str | int) -> RestoredModel:
+def restore_model(path: Path, checkpoint: str | int, strategy: StrategyConfig = ONE) -> RestoredModel:
     """Config and model of a run, with the weights of a checkpoint: "best", "last" or a step.
 
+    Args:
+        strategy: what it runs on, whatever it was trained on.
     Raises:
         InputError: there is no run or no such checkpoint, or it is damaged.
     """
@@ -115,13 +121,13 @@ def restore_model(path: Path, checkpoint: str | int) -> RestoredModel:
     if checkpoint == "all":
         raise InputError("checkpoint=all: expected one of them: best, last or a step.")
     (step,) = checkpoint_steps(run_dir, [checkpoint])
-    on_one = dataclasses.replace(config, strategy=StrategyConfig("one"))  # whatever it was trained on
-    steps = build_steps(on_one, schema, CONSTANT_RATE, config.trainer.precision, trains=False)
+    here = dataclasses.replace(config, strategy=strategy)
+    steps = build_steps(here, schema, CONSTANT_RATE, config.trainer.precision, trains=False)
     restore_weights(run_dir.checkpoints, step, steps.model)
     return RestoredModel(run_dir, config, schema, steps, step)
 
 
-def restore_run(path: Path, checkpoint: str | int) -> RestoredRun:
+def restore_run(path: Path, checkpoint: str | int, strategy: StrategyConfig = ONE) -> RestoredRun:
     """The same with the data of the run.
 
     Raises:
@@ -129,7 +135,7 @@ def restore_run(path: Path, checkpoint: str | int) -> RestoredRun:
     """
     run_dir = RunDir(path)
     prepared = _prepared(run_dir, _config(run_dir))
-    model = restore_model(path, checkpoint)
+    model = restore_model(path, checkpoint, strategy)
     return RestoredRun(run_dir, model.config, model.schema, model.steps, model.step, prepared)
 
 

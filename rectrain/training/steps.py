@@ -1,9 +1,11 @@
 """The compiled part of the loop: steps of training and scoring, run by a tf.distribute strategy."""
 
 import keras
+import numpy as np
 import tensorflow as tf
 
 from rectrain.optimizers.groups import GroupedOptimizer
+from rectrain.optimizers.parts import in_parts
 from rectrain.tasks import Task
 from rectrain.training.losses import loss_sum
 from rectrain.training.precision import float32_layers
@@ -21,25 +23,48 @@ class Steps:
         self.optimizer = optimizer
         self.strategy = strategy
         self._inputs = list(model.input)
-        self._weights = model.trainable_variables
+        self._weights = in_parts(model.trainable_variables)
+        self.rows_trained: tf.Variable | None = None
+        if isinstance(strategy, tf.distribute.experimental.ParameterServerStrategy):
+            with strategy.scope():  # no part of what is learned: what a lost worker had done of a unit is counted too
+                self.rows_trained = tf.Variable(0, trainable=False, dtype=tf.int64, name="rows_trained")
         specs = {name: tf.TensorSpec(x.shape, x.dtype) for name, x in model.input.items()}
         # The signature makes one trace serve batches of all sizes.
-        self._score = tf.function(self.predictions, input_signature=[specs], autograph=False)
+        self._score = tf.function(self._score_batch, input_signature=[specs], autograph=False)
         self._train_batch = tf.function(self._train_one, reduce_retracing=True, autograph=False)
 
     def distribute(self, dataset):
-        """An iterator for `train` over a tf.data.Dataset of global batches, each cut into shares of the replicas."""
-        shares = _shares(dataset, self.strategy.num_replicas_in_sync)
+        """An iterator for `train` over a tf.data.Dataset of this process' batches, cut into shares of its replicas."""
+        num_replicas = len(self.strategy.extended.worker_devices)
+        if num_replicas == 1:  # a distributed iterator would ask the other processes at each step whether all go on
+            return iter(dataset)
+        shares = _shares(dataset, num_replicas)
         return iter(self.strategy.distribute_datasets_from_function(lambda _: shares))
 
-    @tf.function(autograph=False)
-    def train(self, iterator, num_steps):
-        """`num_steps` steps (int32 scalar) on the next batches of a distributed iterator.
+    def train(self, iterator, num_steps: int) -> np.ndarray:
+        """`num_steps` steps on the next batches of a distributed iterator.
 
         Returns:
             losses: float32 (num_steps,), mean loss of each step's examples. The first one that is not finite ends
                 the call; those behind it are zeros.
         """
+        if not isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            return self.train_steps(iterator, tf.constant(num_steps)).numpy()
+        # TensorFlow lets an exchange between processes have one size within a loop; that of the rows looked up varies.
+        losses = np.zeros(num_steps, np.float32)
+        for step in range(num_steps):
+            losses[step] = self._train_next(iterator)
+            if not np.isfinite(losses[step]):
+                break
+        return losses
+
+    @tf.function(autograph=False)
+    def _train_next(self, iterator):
+        return self._train_one(next(iterator))
+
+    @tf.function(autograph=False)
+    def train_steps(self, iterator, num_steps):
+        """The same as one compiled loop."""
 
         def going_on(step, finite, losses):
             return (step < num_steps) & finite
@@ -68,12 +93,28 @@ class Steps:
             logits = self.model({name: batch[name] for name in self._inputs}, training=True)
             loss = loss_sum(self.tasks, logits, batch["labels"], batch["weight"]) / global_rows
         self.optimizer.apply(tape.gradient(loss, [w.value for w in self._weights]), self._weights)
+        if self.rows_trained is not None:
+            self.rows_trained.assign_add(tf.shape(batch["labels"], tf.int64)[0])
         return loss
 
     def score(self, batch) -> dict:
         """Predictions for a packed batch: {task: float32 (B,)}, a probability or a number as the label is."""
         with float32_layers(self.model):
             return self._score({name: batch[name] for name in self._inputs})
+
+    def _score_batch(self, inputs: dict) -> dict:
+        """Each replica scores a share of the rows, which are put side by side again; of several processes the first."""
+        alone = len(self.strategy.extended.worker_devices) == 1
+        if alone or isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            return self.predictions(inputs)  # other processes have other batches, and not as many: no step of theirs
+        of_replicas = self.strategy.experimental_local_results(self.strategy.run(self._score_share, (inputs,)))
+        return {task.name: tf.concat([scores[task.name] for scores in of_replicas], axis=0) for task in self.tasks}
+
+    def _score_share(self, inputs: dict) -> dict:
+        context = tf.distribute.get_replica_context()
+        rows = tf.shape(next(iter(inputs.values())))[0]
+        start, stop = ((context.replica_id_in_sync_group + i) * rows // context.num_replicas_in_sync for i in (0, 1))
+        return self.predictions({name: column[start:stop] for name, column in inputs.items()})
 
     def predictions(self, inputs: dict) -> dict:
         """What `score` computes, of the model's inputs, to be traced; the layers compute as they are set to."""
@@ -83,8 +124,6 @@ class Steps:
 
 def _shares(dataset, num_replicas: int):
     """Each batch as `num_replicas` shares in a row, equal but for a row; those of a short batch may be empty."""
-    if num_replicas == 1:
-        return dataset
 
     def cut(batch):
         rows = tf.shape(batch["labels"], tf.int64)[0]

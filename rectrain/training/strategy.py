@@ -10,11 +10,16 @@ from rectrain.errors import InputError
 def create(config: StrategyConfig) -> tf.distribute.Strategy:
     """`one`: everything on the first GPU, else on the CPU. `mirrored`: a copy of the model on each of several devices.
 
-    `auto` is `mirrored` where there is more than one GPU, else `one`. To be called before TensorFlow makes its devices.
+    `auto` is `mirrored` where there is more than one GPU, else `one`; `multi_worker`: a copy in each process that
+    TF_CONFIG names. To be called before TensorFlow makes its devices.
 
     Raises:
         InputError: there are no such devices.
     """
+    if config.name == "multi_worker":
+        kind = tf.distribute.experimental.CommunicationImplementation[str(config.communication).upper()]
+        options = tf.distribute.experimental.CommunicationOptions(implementation=kind)
+        return tf.distribute.MultiWorkerMirroredStrategy(communication_options=options)
     num_gpus = len(tf.config.list_physical_devices("GPU"))
     if config.name == "mirrored" or (config.name == "auto" and num_gpus > 1):
         devices = _devices(config, num_gpus)
@@ -75,7 +80,10 @@ def _logical(kind: str) -> list:
 
 
 def describe_device(strategy: tf.distribute.Strategy) -> str:
-    """The devices in words: "1 GPU (NVIDIA H100)", "CPU, 2 cores" or "2 replicas on CPU, 2 cores"."""
+    """The devices in words: "1 GPU (NVIDIA H100)", "CPU, 2 cores", "2 replicas on CPU, 2 cores"."""
+    if isinstance(strategy, tf.distribute.experimental.ParameterServerStrategy):
+        workers, servers = strategy.extended._num_workers, strategy.extended._num_ps  # not public
+        return f"asynchronous: {_counted(workers, 'worker')}, tables on {_counted(servers, 'server')}"
     devices, num_replicas = strategy.extended.worker_devices, strategy.num_replicas_in_sync
     gpus = tf.config.list_physical_devices("GPU")
     if gpus and "GPU" in devices[0].upper():
@@ -84,3 +92,7 @@ def describe_device(strategy: tf.distribute.Strategy) -> str:
     threads, cores = num_threads(), num_cores()
     cpu = f"CPU, {cores} cores" if threads == cores else f"CPU, {threads} of {cores} cores"
     return cpu if num_replicas == 1 else f"{num_replicas} replicas on {cpu}"
+
+
+def _counted(number: int, word: str) -> str:
+    return f"{number} {word}{'s' * (number != 1)}"

@@ -6,9 +6,10 @@ The compiled inner steps are in steps.py.
 import dataclasses
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
@@ -16,16 +17,20 @@ import tensorflow as tf
 
 from rectrain.config import TrainerConfig
 from rectrain.console import say
-from rectrain.data.batches import Shuffle, batches
+from rectrain.data.batches import ALONE, Readers, Shuffle, batches
 from rectrain.data.manifest import Prepared
 from rectrain.errors import InputError
-from rectrain.evaluation.evaluate import Scored, score_rows, split_metrics
+from rectrain.evaluation.evaluate import Scored, join_scored, score_rows, split_metrics
 from rectrain.progress import Progress
 from rectrain.signals import Signals
 from rectrain.training.checkpoint import Checkpoints
 from rectrain.training.gates import gate_figures
 from rectrain.training.monitor import Monitor
 from rectrain.training.steps import Steps
+from rectrain.training.team import Alone
+
+if TYPE_CHECKING:
+    from rectrain.training.parameter_server import Workers
 
 _GATE_BATCHES = 8
 
@@ -43,6 +48,7 @@ class Progression:
     eval_rows: int = 0
     eval_seconds: float = 0.0
     attempts: list[dict] = field(default_factory=list)  # of each process: {started, prepare_seconds, seconds}
+    rows_repeated: int = 0  # trained on again, after a worker of a cluster was lost
 
     def note_time(self):
         """Takes note of how long this process has been at it."""
@@ -55,9 +61,12 @@ class Trainer:
 
     Args:
         monitor: None where there is no validation split; then the last weights are the result.
+        team: the processes that train together.
         fixed: what decides the numbers of the run; a checkpoint of other values is refused.
         on_evaluation: hears of each evaluation as one dict of the history; says why training should end there, or None.
     """
+
+    workers: "Workers | None" = None  # of a parameter-server cluster, which train and score; None: this process does
 
     def __init__(
         self,
@@ -67,6 +76,7 @@ class Trainer:
         checkpoints: Checkpoints,
         monitor: Monitor | None,
         *,
+        team: Alone,
         seed: int,
         fixed: dict,
         signals: Signals,
@@ -74,7 +84,8 @@ class Trainer:
     ):
         self.config, self.prepared, self.steps = config, prepared, steps
         self.checkpoints, self.monitor, self.seed, self.on_evaluation = checkpoints, monitor, seed, on_evaluation
-        self.fixed, self.signals = fixed, signals
+        self.team, self.fixed, self.signals = team, fixed, signals
+        self.readers = readers_of(config, team)
         self.done = Progression()
         self.steps_per_epoch = math.ceil(prepared.rows("train") / config.batch_size)
         self.total_steps = total_steps(config, prepared.rows("train"))
@@ -87,15 +98,19 @@ class Trainer:
         Raises:
             InputError: the checkpoint is that of another config.
         """
+        self.signals.hear_again()
         if resume:
             self._restore()
         self.done.attempts.append({"started": started.isoformat(), "prepare_seconds": prepare_seconds, "seconds": 0.0})
 
     def _restore(self):
-        state = self.checkpoints.restore_newest(self.fixed)
+        state = self.team.share(self.checkpoints.restore_newest(self.fixed) if self.team.is_chief else None)
         if state is None:
-            self.checkpoints.clear()
+            if self.team.is_chief:
+                self.checkpoints.clear()
             return
+        if not self.team.is_chief:
+            self.checkpoints.restore(state["step"])
         self.done = Progression(**state["done"])
         if self.monitor is not None:
             self.monitor.restore(state["monitor"])
@@ -107,14 +122,15 @@ class Trainer:
             InputError: the loss is NaN or infinite; the best checkpoint so far is kept.
             StoppedError: a signal came; what was learned up to the last compiled call, or evaluation, is saved.
         """
-        if not self.done.stopped_because:
-            self._train()
-        assert self.done.best_step is not None  # the last step is always evaluated
-        self.checkpoints.restore(self.done.best_step)
+        with self.team.naming_the_lost():
+            if not self.done.stopped_because:
+                self._train()
+            assert self.done.best_step is not None  # the last step is always evaluated
+            self.checkpoints.restore(self.done.best_step)
         return self.done
 
     def _train(self):
-        iterator = self._batches_to_come()
+        iterator = None if self.workers else self._batches_to_come()
         before = self.rows_before(self.done.step)
         with Progress("train", self.rows_before(self.total_steps), say, done=before) as progress:
             while not self.done.stopped_because:
@@ -143,20 +159,41 @@ class Trainer:
         """One stream, so that the next epoch's rows are made ready while this one's last are trained on."""
         epoch, skip = divmod(self.done.step, self.steps_per_epoch)
         shuffle = Shuffle(self.seed, epoch, self.config.shuffle_rows, self.config.epochs - epoch)
-        dataset = split_batches(self.prepared, "train", self.config.batch_size, self.steps.model, shuffle, skip)
+        dataset = split_batches(
+            self.prepared, "train", self.config.batch_size, self.steps.model, shuffle, skip, self.readers
+        )
         return self.steps.distribute(dataset)
 
     def _call(self, iterator, progress: Progress):
-        """One compiled call. A signal waits for its end, and until what it has learned is saved."""
-        num_steps = min(self.config.steps_per_call, self._next_stop() - self.done.step)
+        """One compiled call, or several of workers. A signal waits for its end, and until what it learned is saved."""
         with self.signals.held():
             started = time.perf_counter()
-            losses = self.steps.train(iterator, tf.constant(num_steps)).numpy()
-            self.done.train_seconds += time.perf_counter() - started
-            self._refuse_non_finite(losses)
-            self._advance(losses, progress)
-            if self.signals.any() or self._save_is_due():
+            for losses in self._losses(iterator):
+                self.done.train_seconds += time.perf_counter() - started
+                self._refuse_non_finite(losses)
+                self._advance(losses, progress)
+                started = time.perf_counter()
+            stop, save = self.team.any(self.signals.any(), self._save_is_due())
+            if stop or save:
                 self._save()
+            if stop:
+                self.signals.note()
+
+    @property
+    def weights_are_there(self) -> bool:
+        """False where they were lost with a server that held a part of them."""
+        return self.workers is None or not self.workers.lost
+
+    def _losses(self, iterator) -> Iterator[np.ndarray]:
+        """Those of one compiled call after the other, up to where something else is due."""
+        first, stop = self.done.step, self._next_stop()
+        if self.workers is None:
+            yield self.steps.train(iterator, min(self.config.steps_per_call, stop - first))
+            return
+        before = self.workers.rows_trained()
+        yield from self.workers.train(first, stop, lambda: self.signals.any() or self._save_is_due())
+        num_rows = self.rows_before(self.done.step) - self.rows_before(first)
+        self.done.rows_repeated += self.workers.rows_trained() - before - num_rows
 
     def _advance(self, losses: np.ndarray, progress: Progress):
         num_rows = self.rows_before(self.done.step + len(losses)) - self.rows_before(self.done.step)
@@ -174,21 +211,33 @@ class Trainer:
         monitor = None if self.monitor is None else self.monitor.state
         state = {"fixed": self.fixed, "done": dataclasses.asdict(self.done), "monitor": monitor}
         self.checkpoints.save(self.done.step, state, self.done.best_step)
+        self.team.share(None)  # it is there for all
         self._last_save = time.monotonic()
 
-    def score(self, split: str) -> Scored:
-        """Every row of a split, scored with the present weights."""
+    def score(self, split: str) -> Scored | None:
+        """Every row of a split, scored with the present weights; None where another process gets the scores."""
         started = time.perf_counter()
-        with Progress(f"evaluate {split}", self.prepared.rows(split), say) as progress:
-            scored = score_rows(self.steps.score, self._batches_of(split), progress)
-        self.done.eval_rows += len(scored.labels)
+        num_rows = self.prepared.rows(split)
+        progress = Progress(f"evaluate {split}", num_rows // self.team.num_members, say)
+        with self.team.naming_the_lost(), progress:
+            scored = self._scored(split, progress)
+        self.done.eval_rows += num_rows
         self.done.eval_seconds += time.perf_counter() - started
         return scored
+
+    def _scored(self, split: str, progress: Progress) -> Scored | None:
+        if self.workers is not None:
+            return join_scored(self.workers.score(split), progress)
+        here = score_rows(self.steps.score, self._batches_of(split), progress)
+        return here.gathered(self.team.gather_rows)
 
     def _batches_of(self, split: str):
         """In the order of the files. Made once: TensorFlow never forgets the functions of a data set, about 1 MB."""
         if split not in self._datasets:
-            self._datasets[split] = split_batches(self.prepared, split, self.config.eval_batch_size, self.steps.model)
+            here = Readers(self.team.num_members, range(self.team.position, self.team.position + 1))
+            self._datasets[split] = split_batches(
+                self.prepared, split, self.config.eval_batch_size, self.steps.model, readers=here
+            )
         return self._datasets[split]
 
     def rows_before(self, step: int) -> int:
@@ -250,9 +299,11 @@ class Trainer:
         if self.monitor is None:
             return {}
         scored = self.score("valid")
+        if scored is None:
+            return self.team.share(None)
         if not all(np.isfinite(p).all() for p in scored.probabilities.values()):
             raise self._diverged(self.done.step, "the scores of the validation split are not finite")
-        return split_metrics(scored, self.steps.tasks, self.seed)
+        return self.team.share(split_metrics(scored, self.steps.tasks, self.seed))
 
     def _decide(self):
         without_gain = self.monitor.evaluations_without_gain if self.monitor else 0
@@ -266,15 +317,47 @@ class Trainer:
 
 
 def split_batches(
-    prepared: Prepared, split: str, batch_size: int, model: keras.Model, shuffle: Shuffle | None = None, skip: int = 0
+    prepared: Prepared,
+    split: str,
+    batch_size: int,
+    model: keras.Model,
+    shuffle: Shuffle | None = None,
+    skip: int = 0,
+    readers: Readers = ALONE,
 ):
     """A tf.data.Dataset of batches with all that a model reads, as `batches` makes them."""
-    views = None
-    if prepared.schema.histories:
-        from rectrain.data.history_views import HistoryViews  # loads numba
+    views = history_views(prepared, model.input)
+    return batches(prepared.schema, prepared.shards(split), batch_size, shuffle, skip, views, readers)
 
-        views = HistoryViews.of(prepared.schema, prepared.folder, model.input)
-    return batches(prepared.schema, prepared.shards(split), batch_size, shuffle, skip, views=views)
+
+def history_views(prepared: Prepared, wanted: Collection[str]):
+    """The histories of prepared data that a model with these inputs reads; None: none."""
+    if not prepared.schema.histories:
+        return None
+    from rectrain.data.history_views import HistoryViews  # loads numba
+
+    return HistoryViews.of(prepared.schema, prepared.folder, wanted)
+
+
+def readers_of(config: TrainerConfig, team: Alone) -> Readers:
+    """All readers of the training rows, and those of this process.
+
+    Raises:
+        InputError: they cannot be shared out evenly, or a batch has no row for some of them.
+    """
+    number = config.readers or team.num_members
+    if number % team.num_members:
+        raise InputError(
+            f"trainer.readers={number}: expected a multiple of {team.num_members}, the number of workers, as each of "
+            "them has as many readers. null makes one a worker."
+        )
+    if number > config.batch_size:
+        raise InputError(
+            f"trainer.batch_size={config.batch_size}: each of the {number} readers (trainer.readers) gives a batch one "
+            f"row or more. Set trainer.batch_size to at least {number}."
+        )
+    each = number // team.num_members
+    return Readers(number, range(team.position * each, (team.position + 1) * each))
 
 
 def total_steps(config: TrainerConfig, train_rows: int) -> int:

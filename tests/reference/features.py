@@ -41,8 +41,10 @@ def field_embeddings(weights, schema, batch, *, numeric):
     return rows
 
 
-def flat_features(weights, schema, batch):
-    """A list of B float64 vectors: the embeddings one after the other, then the raw numeric values."""
+def flat_features(weights, schema, batch, *, numeric_vectors=False):
+    """A list of B float64 vectors: the embeddings one after the other, then the raw numeric values or their vectors."""
+    if numeric_vectors:
+        return [fields.ravel() for fields in field_embeddings(weights, schema, batch, numeric=True)]
     rows = []
     for row in range(num_rows(batch)):
         one = {key: values[row : row + 1] for key, values in batch.items()}

@@ -160,7 +160,7 @@ def matrix_cross(weights, x0, *, num_crosses, rank):
     return x
 
 
-def interacting(weights, fields, *, name, num_heads, residual, scaling):
+def interacting(weights, fields, *, name, num_heads, residual, scaling, layer_norm=False):
     """fields: float (F, D). The paper's equations 5 to 8, one head and one field at a time."""
     query, key, value = (weights[f"{name}/{part}"] for part in ("query", "key", "value"))
     width = query.shape[1] // num_heads
@@ -176,6 +176,9 @@ def interacting(weights, fields, *, name, num_heads, residual, scaling):
             out[m, part] = sum(a * (other @ value[:, part]) for a, other in zip(alpha, fields, strict=True))
     if residual:
         out = out + fields @ weights.get(f"{name}/residual", np.eye(fields.shape[1]))
+    if layer_norm:
+        gamma, beta = (weights[f"{name}/layer_norm/{part}"] for part in ("gamma", "beta"))
+        out = np.array([gamma * (field - field.mean()) / np.sqrt(field.var() + 1e-5) + beta for field in out])
     return np.maximum(out, 0)
 
 

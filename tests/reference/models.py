@@ -21,8 +21,8 @@ def _deep(weights, x, *, hidden_units, batch_norm, **_):
     return layers.mlp(weights, x, num_layers=len(hidden_units), batch_norm=batch_norm)
 
 
-def wide_deep(weights, schema, batch, **knobs):
-    flat = features.flat_features(weights, schema, batch)
+def wide_deep(weights, schema, batch, *, numeric_vectors, **knobs):
+    flat = features.flat_features(weights, schema, batch, numeric_vectors=numeric_vectors)
     deep = [layers.logit(weights, _deep(weights, x, **knobs), name="deep_logit") for x in flat]
     return features.linear_terms(weights, schema, batch) + np.array(deep)
 
@@ -33,9 +33,9 @@ def deepfm(weights, schema, batch, **knobs):
     return fm(weights, schema, batch) + np.array(deep)
 
 
-def dcn(weights, schema, batch, *, num_crosses, **knobs):
+def dcn(weights, schema, batch, *, numeric_vectors, num_crosses, **knobs):
     logits = []
-    for x in features.flat_features(weights, schema, batch):
+    for x in features.flat_features(weights, schema, batch, numeric_vectors=numeric_vectors):
         top = layers.vector_cross(weights, x, num_crosses=num_crosses)
         if knobs["hidden_units"]:
             top = np.concatenate([top, _deep(weights, x, **knobs)])
@@ -43,9 +43,9 @@ def dcn(weights, schema, batch, *, num_crosses, **knobs):
     return np.array(logits)
 
 
-def dcn_v2(weights, schema, batch, *, num_crosses, cross_rank, structure, **knobs):
+def dcn_v2(weights, schema, batch, *, numeric_vectors, num_crosses, cross_rank, structure, **knobs):
     logits = []
-    for x in features.flat_features(weights, schema, batch):
+    for x in features.flat_features(weights, schema, batch, numeric_vectors=numeric_vectors):
         top = layers.matrix_cross(weights, x, num_crosses=num_crosses, rank=cross_rank)
         if structure == "stacked":
             top = _deep(weights, top, **knobs)
@@ -55,23 +55,20 @@ def dcn_v2(weights, schema, batch, *, num_crosses, cross_rank, structure, **knob
     return np.array(logits)
 
 
-def autoint(
-    weights, schema, batch, *, num_attention_layers, num_heads, head_width, residual, scaling, hidden_units, **knobs
-):
+def autoint(weights, schema, batch, *, num_attention_layers, head_width, hidden_units, linear, **knobs):
+    attention = {key: knobs.pop(key) for key in ("num_heads", "residual", "scaling", "layer_norm")}
     logits = []
     for fields in features.field_embeddings(weights, schema, batch, numeric=True):
         x = fields
         for i in range(num_attention_layers):
-            x = layers.interacting(
-                weights, x, name=f"interacting_{i}", num_heads=num_heads, residual=residual, scaling=scaling
-            )
-            assert x.shape == (len(fields), num_heads * head_width)
+            x = layers.interacting(weights, x, name=f"interacting_{i}", **attention)
+            assert x.shape == (len(fields), attention["num_heads"] * head_width)
         logit = layers.logit(weights, x.ravel(), name="attention_logit")
         if hidden_units:
             deep = _deep(weights, fields.ravel(), hidden_units=hidden_units, **knobs)
             logit += layers.logit(weights, deep, name="deep_logit")
         logits.append(logit)
-    return np.array(logits)
+    return np.array(logits) + (features.linear_terms(weights, schema, batch) if linear else 0)
 
 
 def _top(weights, x, *, hidden_units, hidden_activation, batch_norm, mlp="mlp", logit="logit", **_):

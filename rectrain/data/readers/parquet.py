@@ -60,6 +60,14 @@ def count_rows(path: Path, format: FormatConfig) -> int:
         return file.metadata.num_rows
 
 
+def is_empty(path: Path) -> bool:
+    """Whether a file holds no row, as engines write some of a table's parts; not where that cannot be told."""
+    try:
+        return path.stat().st_size == 0 or pa.parquet.read_metadata(path).num_rows == 0
+    except (pa.ArrowException, OSError):
+        return False
+
+
 def describe_row(path: Path, row: int) -> str:
     """Where the row of index `row` stands; rows count from 1."""
     return f"{path}, row {row + 1}"

@@ -1,0 +1,5 @@
+"""python -m rectrain: the command line."""
+
+from rectrain.cli import main
+
+main()

@@ -1,0 +1,138 @@
+"""What strategy=parameter_server sends a step, and who holds the tables: two workers and two servers on this machine.
+
+    unshare -rn sh -c 'ip link set lo up && python scripts/bench_parameter_server.py [--rows 100000 10000000]'
+
+In a network namespace of its own nobody else uses the loopback interface. For each number of table rows a run is made
+twice, of few and of more steps: the difference of the bytes received, over that of the steps, is what a step sends;
+starting, evaluations and checkpoints cost the same in both. Batches hold random values of hashed features, so the
+number of different rows that one uses hardly depends on the size of the table. Memory is the highest of each process
+(VmHWM), the reading of a checkpoint back included; table bytes are weights and optimizer slots.
+"""
+
+import argparse
+import json
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+
+FEATURES = ["a", "b", "c", "d"]
+STEPS = (100, 300)
+BATCH_SIZE = 512
+SLOTS = 2  # of lazy_adam
+HEADER = """\
+| rows in tables | table, MiB | kB a step | RSS of servers, MiB | of workers | of the chief | train rows/s | seconds |
+|---|---|---|---|---|---|---|---|"""
+
+
+def main(sizes: list[int], width: int, workers: int, servers: int):
+    print(HEADER, flush=True)
+    with tempfile.TemporaryDirectory() as folder:
+        write_data(Path(folder))
+        for rows in sizes:
+            few, more = (run(Path(folder), rows, width, steps, workers, servers) for steps in STEPS)
+            print(line(rows, width, few, more), flush=True)
+
+
+def write_data(folder: Path, num_rows: int = 2 * STEPS[1] * BATCH_SIZE):
+    rng = np.random.default_rng(0)
+    columns = np.column_stack([rng.integers(2, size=num_rows), rng.integers(2**40, size=(num_rows, len(FEATURES)))])
+    np.savetxt(folder / "rows.csv", columns, fmt="%d", delimiter=",", header=",".join(["y", *FEATURES]), comments="")
+
+
+def write_config(folder: Path, rows: int):
+    (folder / "data").mkdir(exist_ok=True)
+    text = f"""name: big{rows}
+files: {folder}/rows.csv
+prepared_dir: {folder}/prepared
+format: {{reader: csv}}
+labels: {{y: y}}
+features:
+  ids: {{type: categorical, columns: [{", ".join(FEATURES)}], hash_buckets: {rows // len(FEATURES)}}}
+split: {{by: order, train: 0.98, valid: 0.01, test: 0.01}}
+"""
+    (folder / "data/big.yaml").write_text(text, encoding="utf-8")
+
+
+def run(folder: Path, rows: int, width: int, steps: int, workers: int, servers: int) -> dict:
+    write_config(folder, rows)
+    words = [
+        "model=deepfm", "data=big", "--config-dir", str(folder), "strategy=parameter_server",
+        f"trainer.max_steps={steps}",
+        f"model.embedding_dim={width - 1}", "model.hidden_units=[64,32]", f"trainer.batch_size={BATCH_SIZE}",
+        f"hydra.run.dir={folder}/run-{rows}-{steps}", "trainer.report_splits=[valid]", "trainer.keep_checkpoints=1",
+    ]  # fmt: skip
+    subprocess.run([sys.executable, "-m", "rectrain", "prepare", "data=big", "--config-dir", str(folder)], check=True,
+                   stdout=subprocess.DEVNULL)  # fmt: skip
+    before, started = received(), time.monotonic()
+    processes = start(words, workers, servers)
+    memory: dict[str, int] = {}
+    while processes["chief 0"].poll() is None:
+        memory |= {name: max(memory.get(name, 0), peak(p.pid)) for name, p in processes.items()}
+        time.sleep(0.05)
+    codes = {name: p.wait(60) for name, p in processes.items()}
+    assert not any(codes.values()), codes
+    report = json.loads((folder / f"run-{rows}-{steps}/report.json").read_text(encoding="utf-8"))
+    subprocess.run(["rm", "-r", f"{folder}/run-{rows}-{steps}"], check=True)
+    return {"bytes": received() - before, "memory": memory, "report": report, "seconds": time.monotonic() - started}
+
+
+def start(words: list[str], workers: int, servers: int) -> dict[str, subprocess.Popen]:
+    sizes = {"chief": 1, "worker": workers, "ps": servers}
+    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(sum(sizes.values()))]
+    ports = iter([each.getsockname()[1] for each in sockets])
+    for each in sockets:
+        each.close()
+    cluster = {job: [f"127.0.0.1:{next(ports)}" for _ in range(number)] for job, number in sizes.items()}
+    return {
+        f"{job} {index}": subprocess.Popen(
+            [sys.executable, "-m", "rectrain", *words],
+            env={**os.environ, "TF_CONFIG": json.dumps({"cluster": cluster, "task": {"type": job, "index": index}})},
+            stdout=subprocess.DEVNULL,
+        )
+        for job, number in sizes.items()
+        for index in range(number)
+    }
+
+
+def received() -> int:
+    """Bytes through the loopback interface, each counted once."""
+    lines = Path("/proc/net/dev").read_text(encoding="utf-8").splitlines()
+    return next(int(line.split()[1]) for line in lines if line.strip().startswith("lo:"))
+
+
+def peak(pid: int) -> int:
+    try:
+        lines = Path(f"/proc/{pid}/status").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return 0
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)
+
+
+def line(rows: int, width: int, few: dict, more: dict) -> str:
+    table = rows * width * 4 * (1 + SLOTS)
+    per_step = (more["bytes"] - few["bytes"]) / (STEPS[1] - STEPS[0]) / 1000
+    memory = more["memory"]
+    servers, workers = (
+        ", ".join(f"{memory[name] / 2**20:,.0f}" for name in memory if name.startswith(job)) for job in ("ps", "worker")
+    )
+    return (
+        f"| {rows:,} | {table / 2**20:,.0f} | {per_step:.0f} | {servers} | {workers} | "
+        f"{memory['chief 0'] / 2**20:,.0f} | {more['report']['throughput']['train_rows_per_s']:,.0f} | "
+        f"{more['seconds']:.0f} |"
+    )
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rows", type=int, nargs="+", default=[100_000, 10_000_000])
+    parser.add_argument("--width", type=int, default=16, help="numbers a row of the table")
+    parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument("--servers", type=int, default=2)
+    options = parser.parse_args()
+    main(options.rows, options.width, options.workers, options.servers)

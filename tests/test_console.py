@@ -1,0 +1,44 @@
+"""Lines on a terminal are broken between words, and in a pipe not at all."""
+
+import io
+
+import pytest
+
+from rectrain import console
+
+
+class Terminal(io.StringIO):
+    def isatty(self):
+        return True
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+
+
+def test_a_long_line_goes_on_below_its_text():
+    line = "data         criteo: 16,000 train + 2,000 valid + 2,000 test rows"
+    assert console.fitted(line, Terminal()).splitlines() == [
+        "data         criteo: 16,000 train +",
+        "             2,000 valid + 2,000 test",
+        "             rows",
+    ]
+    assert console.fitted("NOTE: this is not criteo but the built-in sample", Terminal()).splitlines() == [
+        "NOTE: this is not criteo but the",
+        "      built-in sample",
+    ]
+    assert console.fitted("rectrain: " + "word " * 8 + "end", Terminal()).splitlines()[1] == "          word word end"
+
+
+def test_paths_tables_in_pipes_and_colours_stay_whole():
+    path = "report       /a/very-long/path/that-is/wider/than/the/terminal/report.html"
+    assert path.split()[1] in console.fitted(path, Terminal()).split()
+    assert console.fitted("x " * 60, io.StringIO()) == "x " * 60
+    painted = f"\033[1m{'x ' * 30}\033[0m"
+    assert console.fitted(painted, Terminal()) == painted
+    assert console.fitted("", Terminal()) == ""
+
+
+def test_short_lines_keep_their_blanks():
+    assert console.fitted("  rows   AUC  ", Terminal()) == "  rows   AUC  "
