@@ -121,7 +121,6 @@ def _run(command: str, overrides: list[str], typed: str) -> int:
 def _run_hydra(command: str, config_name: str, overrides: list[str], typed: str) -> int:
     """Lets Hydra compose one config, or those of a sweep, and run each; the first code that is not 0."""
     import hydra
-    from hydra.core.hydra_config import HydraConfig
     from hydra.errors import ConfigCompositionException
 
     from rectrain import hydra_search, launchers
@@ -135,8 +134,8 @@ def _run_hydra(command: str, config_name: str, overrides: list[str], typed: str)
         with launchers.watched(codes) as folders, hydra_search.known():
             run(_Job(command, typed, codes))()
     except StoppedError as stop:
-        if not hasattr(stop, "__notes__"):  # jobs in other processes, which say only how far they came
-            stop.add_note(f"Go on with: {_to_go_on(typed, Path(HydraConfig.get().sweep.dir))}")
+        if folders and not hasattr(stop, "__notes__"):  # jobs in other processes, which say only how far they came
+            stop.add_note(f"Go on with: {_to_go_on(typed, 'hydra.sweep.dir', folders[-1])}")
         raise
     except ConfigCompositionException as error:
         added = with_key_added(error, overrides)
@@ -220,8 +219,9 @@ def _run_job(command: str, config, typed: str) -> int:
         _run_command(command, raw, run_dir, OmegaConf.to_yaml(config, resolve=True), typed)
         return 0
     except StoppedError as stop:
-        folder = run_dir.path if _folder_key() == "hydra.run.dir" else run_dir.path.parent
-        stop.add_note(f"Go on with: {_to_go_on(typed, folder)}")
+        key = _folder_key()
+        folder = run_dir.path if key == "hydra.run.dir" else run_dir.path.parent
+        stop.add_note(f"Go on with: {_to_go_on(typed, key, folder)}")
         raise
     except Exception as error:
         code, text = _explain(error, run_dir)
@@ -252,9 +252,8 @@ def _own_folder(run_dir, *, resume: bool):
     return run_dir if key == "hydra.sweep.dir" else run_dir.claimed()
 
 
-def _to_go_on(typed: str, folder: Path) -> str:
+def _to_go_on(typed: str, key: str, folder: Path) -> str:
     """The command line that goes on with the run, or the sweep, of a folder."""
-    key = _folder_key()
     words = [word for word in shlex.split(typed) if not word.lstrip("+").startswith("resume=")]
     if not any(word.lstrip("+").startswith(f"{key}=") for word in words):
         words.append(f"{key}={folder}" if _PLAIN.fullmatch(str(folder)) else f"{key}='{folder}'")

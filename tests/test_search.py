@@ -1,6 +1,6 @@
 """sweep=NAME: Optuna proposes, Hydra runs, and the best validation metric of each run is what Optuna is told."""
 
-# ruff: noqa: E501: tables of messages
+# ruff: noqa: E501
 import json
 import os
 import re
@@ -268,6 +268,7 @@ def test_a_search_runs_reports_and_goes_on_to_a_greater_total(rectrain, space, t
     code, out, err = rectrain(*words, *SMALL)
     assert code == 0, err
     assert "best of 2: trial" in out
+    assert (tmp_path / "s/leaderboard.csv").is_file()
     found = reports(tmp_path / "s")
     assert list(found) == ["0", "1"]
     rates = [r["config"]["optimizer"]["learning_rate"] for r in found.values()]
@@ -340,6 +341,8 @@ def test_several_seeds_count_by_their_mean_and_pruned_trials_stop(rectrain, spac
         (BETA, ("sweep.sampler=grid",), "sweep.sampler=grid: expected one of tpe, random"),
         (BETA, ("trainer.monitor=pcoc",), "trainer.monitor=pcoc: a search needs"),
         (BETA, ("data.split.valid=0", "data.split.train=0.9"), "a search needs a validation split"),
+        (BETA, ("strategy=multi_worker",), "strategy=multi_worker is of several processes"),
+        ("  strategy: {choices: [auto, parameter_server]}\n", (), "strategy=parameter_server is of several processes"),
     ],
 )  # fmt: skip
 def test_a_wrong_search_is_one_message_and_leaves_nothing(rectrain, space, tmp_path, text, more, message):
