@@ -24,22 +24,27 @@ class Signals:
     def any(self) -> bool:
         return self.came is not None
 
-    def note(self):
-        """One came, here or to another process of the run; what is held ends as if it had come here."""
-        self.came = self.came or signal.SIGTERM
+    def stop(self):
+        """
+        Raises:
+            StoppedError: as if a signal that came to another process of the run had come here.
+        """
+        raise StoppedError(self.came or signal.SIGTERM)
 
     @contextlib.contextmanager
-    def held(self):
+    def held(self, *, raises: bool = True):
         """
+        Args:
+            raises: False leaves it to the caller to end.
         Raises:
             StoppedError: a signal came in between; the work in between is whole.
         """
-        self._held = True
+        before, self._held = self._held, True
         try:
             yield
         finally:
-            self._held = False
-        if self.came is not None:
+            self._held = before
+        if raises and self.came is not None:
             raise StoppedError(self.came)
 
     def hear_again(self):

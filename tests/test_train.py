@@ -10,6 +10,8 @@ import pytest
 import tensorflow as tf
 from tensorflow.python.framework.func_graph import FuncGraph
 
+from rectrain.training.steps import Steps
+
 FM = ("model=fm", "model.embedding_dim=4")
 DEEP = ("model=dcn", "model.embedding_dim=4", "model.hidden_units=[8]")
 
@@ -165,7 +167,8 @@ def test_a_job_leaves_no_model_behind_in_the_process(tiny_run):
     for number in range(3):
         assert tiny_run(f"run{number}", *FM, "trainer.max_steps=2")[0] == 0
     gc.collect()
-    graphs = [one for one in gc.get_objects() if isinstance(one, FuncGraph) and one.name == "_train_steps"]
+    name = Steps.train_steps.__name__
+    graphs = [one for one in gc.get_objects() if isinstance(one, FuncGraph) and one.name == name]
     assert len(graphs) <= 1
 
 
@@ -176,13 +179,11 @@ def test_the_prepared_data_of_a_former_run_is_used_again(rectrain):
 
 
 def test_training_does_not_retrace_over_epochs_and_short_batches(tiny_run, monkeypatch):
-    from rectrain.training.steps import Steps
-
     made = []
     init = Steps.__init__
     monkeypatch.setattr(Steps, "__init__", lambda self, *a, **k: (init(self, *a, **k), made.append(self))[0])
     tiny_run("run", *FM, "trainer.epochs=3", "trainer.patience=null", "trainer.eval_every_steps=5")
-    assert made[0]._train_steps.experimental_get_tracing_count() == 1
+    assert made[0].train_steps.experimental_get_tracing_count() == 1
     assert isinstance(made[0].strategy, tf.distribute.OneDeviceStrategy)
 
 

@@ -3,6 +3,7 @@
 The compiled inner steps are in steps.py.
 """
 
+import contextlib
 import dataclasses
 import math
 import time
@@ -132,12 +133,18 @@ class Trainer:
     def _train(self):
         iterator = None if self.workers else self._batches_to_come()
         before = self.rows_before(self.done.step)
-        with Progress("train", self.rows_before(self.total_steps), say, done=before) as progress:
+        progress = Progress("train", self.rows_before(self.total_steps), say, done=before)
+        # A signal to one of several processes waits until all have heard of it.
+        with contextlib.nullcontext() if self._is_alone else self.signals.held(raises=False), progress:
             while not self.done.stopped_because:
                 if self._evaluation_is_due():
                     self._evaluate()
                 else:
                     self._call(iterator, progress)
+
+    @property
+    def _is_alone(self) -> bool:
+        return self.team.num_members == 1
 
     def _evaluation_is_due(self) -> bool:
         """At this step there is an evaluation, which has not been made yet."""
@@ -166,7 +173,7 @@ class Trainer:
 
     def _call(self, iterator, progress: Progress):
         """One compiled call, or several of workers. A signal waits for its end, and until what it learned is saved."""
-        with self.signals.held():
+        with self.signals.held(raises=self._is_alone):
             started = time.perf_counter()
             for losses in self._losses(iterator):
                 self.done.train_seconds += time.perf_counter() - started
@@ -176,8 +183,8 @@ class Trainer:
             stop, save = self.team.any(self.signals.any(), self._save_is_due())
             if stop or save:
                 self._save()
-            if stop:
-                self.signals.note()
+        if stop:
+            self.signals.stop()
 
     @property
     def weights_are_there(self) -> bool:
@@ -280,9 +287,11 @@ class Trainer:
         }
         self.done.evaluations.append(entry)
         self._decide()
-        with self.signals.held():
+        with self.signals.held(raises=self._is_alone):
             self._save()
             self.end_because(self.on_evaluation(entry))
+        if any(self.team.any(self.signals.any())):
+            self.signals.stop()
 
     def end_because(self, reason: str | None):
         """Training ends here, unless it ends of itself; a checkpoint of this moment would go on."""
