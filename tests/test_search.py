@@ -1,6 +1,5 @@
 """sweep=NAME: Optuna proposes, Hydra runs, and the best validation metric of each run is what Optuna is told."""
 
-# ruff: noqa: E501
 import json
 import os
 import re
