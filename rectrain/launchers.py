@@ -61,7 +61,7 @@ def watched(codes: list[int]) -> Iterator[list[Path]]:
 
     def make_checked(self, **given):
         _check(given["config"].hydra)
-        folders.append(Path(given["config"].hydra.sweep.dir))
+        folders.append(Path.cwd() / given["config"].hydra.sweep.dir)
         launcher = make(self, **given)
         if target_of(given["config"].hydra.launcher) != BASIC:
             launcher.launch = functools.partial(_launch, launcher.launch, given["config"].hydra.launcher, codes)
