@@ -42,7 +42,7 @@ def read_json(path: Path):
 def read_yaml(path: Path):
     """Raises OSError, or ValueError where the file does not hold YAML."""
     try:
-        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Plain)  # noqa: S506  # a SafeLoader
+        return yaml.load(path.read_text(encoding="utf-8"), Loader=_Plain)  # a SafeLoader
     except (yaml.YAMLError, RecursionError) as error:
         raise ValueError(f"not YAML: {' '.join(str(error).split())}") from error
 

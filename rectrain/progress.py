@@ -12,7 +12,7 @@ _bars = True  # none where several processes share a terminal
 
 def show_no_bars():
     """From now on there are lines, on a terminal too."""
-    global _bars  # noqa: PLW0603  # of the process, like its terminal
+    global _bars  # of the process, like its terminal
     _bars = False
 
 
