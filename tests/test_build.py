@@ -22,7 +22,7 @@ def train_graph(*overrides):
     steps = build_steps(config, schema, CONSTANT_RATE, config.bench.precision)
     batch = bench.synthetic_batch(schema, config.bench.batch_size, 0)
     iterator = steps.distribute(tf.data.Dataset.from_tensors(batch))
-    graph = steps.train.get_concrete_function(iterator, tf.constant(1)).graph
+    graph = steps.train_steps.get_concrete_function(iterator, tf.constant(1)).graph
     (body,) = [f for name, f in graph._functions.items() if "while_body" in str(name)] or [None]
     nodes = body.cached_definition.node_def if hasattr(body, "cached_definition") else body.definition.node_def
     tables = {w.path for w in steps.model.weights if w.path.endswith("/table")}

@@ -50,7 +50,7 @@ def test_a_failed_save_leaves_the_earlier_ones_and_says_so(tmp_path, variables, 
     def full(*_, **__):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(checkpoints._checkpoint, "write", full)
+    monkeypatch.setattr(checkpoints._files, "write", full)
     with pytest.raises(InputError, match=r"checkpoint of step 2 under .*No space left on device\. Earlier checkpoints"):
         checkpoints.save(2, {}, best=2)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["index.json", "step-00000001"]
