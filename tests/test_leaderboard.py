@@ -204,6 +204,15 @@ def test_the_page_is_well_formed_and_shows_all(compared):
     assert len(dots) == 3
 
 
+def test_a_run_of_one_evaluation_is_a_dot_in_the_curves():
+    runs = {name: report(1, 0.7, model=name) for name in ("dcn", "fm")}
+    for run in runs.values():
+        del run["history"][1:]
+    page = ET.fromstring(leaderboard_page(board(runs, {}, {}, "test")).removeprefix("<!DOCTYPE html>\n"))
+    dots = [node.get("class") for node in page.iter("circle")]
+    assert {"dot c1 whole", "dot c2 whole"} <= set(dots)
+
+
 def test_the_csv_has_one_line_a_configuration_and_the_differences(compared):
     first, second, third = lines_of(compared)
     assert first["test click.auc against the best difference"] == ""

@@ -156,7 +156,8 @@ def _curve(found: Board, task: str, key: str) -> str:
 
 def _series(found: Board, rank: int, points: list) -> Series:
     style = f"c{rank}" if rank <= _COLOURS else "behind"
-    return Series(f"{rank} {found.lines[rank - 1].configuration.words}", f"{style} whole", points)
+    words = found.lines[rank - 1].configuration.words
+    return Series(f"{rank} {words}", f"{style} whole", points, dots=len(points) <= 40)  # a lone point has no line
 
 
 def _points(line: Line, task: str, key: str) -> list[tuple[float, float | None]]:

@@ -93,7 +93,8 @@ svg text { font-size: 13px; fill: var(--muted); }
 .c5 { --own: var(--c5); } .c6 { --own: var(--c6); } .c7 { --own: var(--c7); } .c8 { --own: var(--c8); }
 .behind { --own: var(--rule); }
 .c1, .c2, .c3, .c4, .c5, .c6, .c7, .c8, .behind { stroke: var(--own); }
-.dot.c1 { fill: var(--own); stroke: none; } .dot.quiet { opacity: 0.55; }
+.dot:is(.c1, .c2, .c3, .c4, .c5, .c6, .c7, .c8, .behind) { fill: var(--own); stroke: none; }
+.dot.quiet { opacity: 0.55; }
 .value text { fill: var(--ink); }
 
 details { margin: 14px 0; }
