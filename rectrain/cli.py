@@ -14,7 +14,8 @@ import tempfile
 import traceback
 from pathlib import Path
 
-_FILES = sorted(path.stem for path in (Path(__file__).parent / "commands").glob("[a-z]*.py"))
+# A command's word has letters only; other files of the folder are what commands share.
+_FILES = sorted(path.stem for path in (Path(__file__).parent / "commands").glob("*.py") if path.stem.isalpha())
 COMMANDS = ("train", *(name for name in _FILES if name != "train"))  # rectrain/commands/<name>.py
 _RUNS = ("train", "online")  # commands that write a run directory
 _behind_dashes: list[str] = []  # the run of a cluster, as it was typed

@@ -19,7 +19,7 @@ def examples(text):
 
 
 def groups():
-    return {path.name for path in CONFIGS.iterdir() if path.is_dir() and path.name != "__pycache__"}
+    return {path.name for path in CONFIGS.iterdir() if path.is_dir() and path.name not in ("__pycache__", "hydra")}
 
 
 def test_the_first_help_names_every_command_and_explains_every_group(rectrain):

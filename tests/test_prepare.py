@@ -218,7 +218,7 @@ def test_bytes_do_not_depend_on_the_number_of_threads(tmp_path, monkeypatch):
     found = []
     for num_threads in (1, 3):
         threads._pool.cache_clear()
-        monkeypatch.setattr(threads, "_num_threads", lambda n=num_threads: n)
+        monkeypatch.setattr(threads, "num_threads", lambda n=num_threads: n)
         found.append(digests(prepare(config(tmp_path / str(num_threads), raw), say=quietly).folder))
     threads._pool.cache_clear()
     assert found[0] == found[1]
