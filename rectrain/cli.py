@@ -18,7 +18,6 @@ from pathlib import Path
 _FILES = sorted(path.stem for path in (Path(__file__).parent / "commands").glob("*.py") if path.stem.isalpha())
 COMMANDS = ("train", *(name for name in _FILES if name != "train"))  # rectrain/commands/<name>.py
 _RUNS = ("train", "online")  # commands that write a run directory
-_behind_dashes: list[str] = []  # the run of a cluster, as it was typed
 _PLAIN = re.compile(r"[\w./-]+")  # what Hydra takes without quotes
 
 
@@ -49,7 +48,7 @@ def _main(argv: list[str]) -> int:
         command, overrides = _split(argv)
         if command == "init":  # where data= chooses no YAML, but names the file that one is made for
             overrides = [re.sub(r"^data=", "data.files=", word) for word in overrides]
-        overrides, _behind_dashes[:] = _cut(command, overrides)
+        overrides, _ = _cut(command, overrides)
         if command != "train" and any(flag in overrides for flag in usage.FLAGS):
             say(usage.usage(command))
             return 0
@@ -294,7 +293,7 @@ def _run_command(command: str, raw, run_dir, config_yaml: str, typed: str):
     elif command in _RUNS:
         module.run(raw, run_dir, config_yaml, typed)
     elif command == "cluster":
-        module.run(raw, _behind_dashes)
+        module.run(raw, _cut(command, shlex.split(typed))[1])
     else:
         module.run(raw)
 

@@ -1,16 +1,22 @@
 """TF_CONFIG, checked: which processes make a cluster, and which of them this one is."""
 
 import contextlib
+import dataclasses
+import importlib.metadata
 import itertools
 import json
 import os
 import re
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass
 
+from rectrain.config import StrategyConfig
 from rectrain.errors import InputError, did_you_mean
+from rectrain.same_config import word
 
 VARIABLE = "TF_CONFIG"
+START_AGAIN = "What was saved stays: start all processes again, with resume=true and the hydra.run.dir."
 _ADDRESS = re.compile(r"(\[[0-9a-fA-F:]+\]|[\w.-]+):(\d{1,5})")
 _EXAMPLE = '{"cluster": {"worker": ["host0:2222", "host1:2222"]}, "task": {"type": "worker", "index": 0}}'
 JOBS = {"multi_worker": ("chief", "worker"), "parameter_server": ("chief", "worker", "ps")}
@@ -140,6 +146,41 @@ def _me(task: dict, members: tuple[Member, ...]) -> Member:
 
 def _wrong(what: str) -> InputError:
     return InputError(f"{VARIABLE}: {what}. Expected it as in {_EXAMPLE}.")
+
+
+def free_addresses(number: int) -> list[str]:
+    """host:port of this machine, of ports that nobody has now, all of them different."""
+    with contextlib.ExitStack() as held:
+        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)]
+        return [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
+
+
+def in_common(strategy: StrategyConfig) -> dict:
+    """{name: value in JSON's types} that all processes of a cluster must have in common, whatever they run."""
+    settings = json.loads(json.dumps(dataclasses.asdict(strategy)))
+    return {"strategy": settings, "version of rectrain": importlib.metadata.version("rectrain")}
+
+
+def gone(member: Member) -> str:
+    """The beginning of a message."""
+    return f"{member} is gone: its process or its machine ended, or the network between."
+
+
+def did_not_come(members: Iterable[Member], wait_s: float) -> InputError:
+    """Of those that others have waited for."""
+    return InputError(
+        f"{', '.join(map(str, members))} did not come within strategy.wait_s={wait_s:g} seconds. Start all processes, "
+        f"and see that their addresses in {VARIABLE} are right."
+    )
+
+
+def differs(member: Member, chief: Member, found: tuple[str, object, object]) -> InputError:
+    """found: key, value there and at the chief, as `difference` gives them."""
+    key, there, here = found
+    return InputError(
+        f"{member} has {key}={word(there)}, and the chief, {chief}, has {key}={word(here)}. Start all processes with "
+        "one command, of one version and over one set of data."
+    )
 
 
 def check_port_is_free(member: Member):

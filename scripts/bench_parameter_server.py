@@ -12,7 +12,6 @@ number of different rows that one uses hardly depends on the size of the table. 
 import argparse
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,8 @@ import time
 from pathlib import Path
 
 import numpy as np
+
+from rectrain.cluster import free_addresses
 
 FEATURES = ["a", "b", "c", "d"]
 STEPS = (100, 300)
@@ -83,12 +84,9 @@ def run(folder: Path, rows: int, width: int, steps: int, workers: int, servers: 
 
 
 def start(words: list[str], workers: int, servers: int) -> dict[str, subprocess.Popen]:
+    left = iter(free_addresses(1 + workers + servers))
     sizes = {"chief": 1, "worker": workers, "ps": servers}
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(sum(sizes.values()))]
-    ports = iter([each.getsockname()[1] for each in sockets])
-    for each in sockets:
-        each.close()
-    cluster = {job: [f"127.0.0.1:{next(ports)}" for _ in range(number)] for job, number in sizes.items()}
+    cluster = {job: [next(left) for _ in range(number)] for job, number in sizes.items()}
     return {
         f"{job} {index}": subprocess.Popen(
             [sys.executable, "-m", "rectrain", *words],

@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,13 +10,6 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 RECTRAIN = ("-c", "from rectrain.cli import main; main()")
-
-
-def addresses(number: int) -> list[str]:
-    """Of ports that are free now, all of them different."""
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(number)]
-        return [f"127.0.0.1:{each.getsockname()[1]}" for each in sockets]
 
 
 def tf_config(cluster: dict[str, list[str]], job: str, index: int) -> str:

@@ -16,10 +16,11 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from rectrain.cluster import free_addresses
 from rectrain.config import StrategyConfig
 from rectrain.data.row_groups import share
 from rectrain.training import strategy as strategies
-from tests.clusters import RECTRAIN, addresses, ended, outputs, start
+from tests.clusters import RECTRAIN, ended, outputs, start
 from tests.test_mirrored import CASES, NUM_STEPS, ROOT, assert_close, learned, learned_by
 
 WORKERS = 2
@@ -51,7 +52,7 @@ def _share(column, position: int):
 @functools.cache
 def learned_by_workers(cases: tuple[str, ...]) -> list[dict]:
     """For each process {case: {name: array}}."""
-    cluster = {"worker": addresses(WORKERS)}
+    cluster = {"worker": free_addresses(WORKERS)}
     with tempfile.TemporaryDirectory() as folder:
         files = [f"{folder}/{i}.npz" for i in range(WORKERS)]
         codes = [
@@ -61,10 +62,11 @@ def learned_by_workers(cases: tuple[str, ...]) -> list[dict]:
         with ended([start(cluster, "worker", i, "-c", code, cwd=ROOT) for i, code in enumerate(codes)]) as processes:
             for code, text in outputs(processes, 900):
                 assert code == 0, text
-        return [_by_case(np.load(file)) for file in files]
+        return [by_case(np.load(file)) for file in files]
 
 
-def _by_case(arrays) -> dict:
+def by_case(arrays) -> dict:
+    """{case: {name: array}} of arrays called case:name."""
     found: dict = {}
     for key, value in arrays.items():
         case, name = key.split(":", 1)
@@ -91,7 +93,7 @@ def test_shares_of_a_batch_are_those_of_the_readers():
 
 def workers(folder: Path, *overrides: str, differing: tuple[str, ...] = ()) -> list[subprocess.Popen]:
     """Two started processes; the second one has some words more."""
-    cluster = {"worker": addresses(WORKERS)}
+    cluster = {"worker": free_addresses(WORKERS)}
     words = (*RECTRAIN, *RUN, "strategy=multi_worker", "strategy.communication=ring", *overrides)
     more = ((), differing)
     return [start(cluster, "worker", i, *words, *more[i], cwd=folder) for i in range(WORKERS)]
@@ -209,7 +211,7 @@ def assert_same_metrics(found: dict, expected: dict):
 @pytest.mark.slow
 def test_two_processes_or_replicas_evaluate_what_one_does(trained):
     expected = report(trained)["metrics"]["test"]["click"]
-    cluster = {"worker": addresses(WORKERS)}
+    cluster = {"worker": free_addresses(WORKERS)}
     words = (
         *RECTRAIN,
         "evaluate",

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from rectrain.cluster import Member
+from rectrain.cluster import Member, free_addresses
 from rectrain.errors import InputError
 from rectrain.features import tables
 from rectrain.features.tables import normal_columns
@@ -33,7 +33,7 @@ from rectrain.training.checkpoint import Checkpoints
 from rectrain.training.restore import restore_model
 from rectrain.training.watch import Presence, is_up
 from tests import samples
-from tests.clusters import RECTRAIN, ROOT, addresses, ended, outputs, start
+from tests.clusters import RECTRAIN, ROOT, ended, outputs, start
 from tests.test_mirrored import (
     CASES,
     CONSTANT,
@@ -47,6 +47,7 @@ from tests.test_mirrored import (
     schema_of,
     scores,
 )
+from tests.test_multi_worker import by_case
 
 OF_WHOLE_TABLES = ("deepfm", "adam", "l2_table")  # regularize=frequency, adam, regularize=table: refused
 SUPPORTED = tuple(case for case in CASES if case not in OF_WHOLE_TABLES)
@@ -63,7 +64,7 @@ LONG = ("trainer.epochs=60", "trainer.patience=null", "trainer.save_every_s=3", 
 
 
 def cluster_of_one_process(num_servers: int):
-    told = {"chief": addresses(1), "worker": addresses(1), "ps": addresses(num_servers)}
+    told = {"chief": free_addresses(1), "worker": free_addresses(1), "ps": free_addresses(num_servers)}
     spec = tf.train.ClusterSpec(told)
     servers = [tf.distribute.Server(spec, job, i) for job in ("worker", "ps") for i in range(len(told[job]))]
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
@@ -141,11 +142,7 @@ def learned_by_servers(cases: tuple[str, ...]) -> dict:
         file = f"{folder}/learned.npz"
         code = f"from tests.test_parameter_server import save_learned; save_learned({file!r}, {cases!r})"
         subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=True)
-        found: dict = {}
-        for key, value in np.load(file).items():
-            case, name = key.split(":", 1)
-            found.setdefault(case, {})[name] = value
-        return found
+        return by_case(np.load(file))
 
 
 @pytest.mark.slow
@@ -182,7 +179,7 @@ class Processes:
 
     def __init__(self, folder: Path, workers: int, servers: int, *words: str):
         self.folder, self.words = folder, words
-        self.addresses = {"chief": addresses(1), "worker": addresses(workers), "ps": addresses(servers)}
+        self.addresses = {"chief": free_addresses(1), "worker": free_addresses(workers), "ps": free_addresses(servers)}
         self.running: dict[str, subprocess.Popen] = {}
 
     def start(self, *names: str, words: tuple[str, ...] = ()):
@@ -401,7 +398,7 @@ def test_other_commands_refuse_servers(rectrain, words, message):
 
 
 def test_a_process_is_seen_before_tensorflow_listens_and_a_port_in_use_is_told():
-    member = Member("chief", 0, addresses(1)[0])
+    member = Member("chief", 0, free_addresses(1)[0])
     assert not is_up(member)
     with Presence(member):
         for _ in range(100):  # more than wait in line at a port
@@ -415,7 +412,7 @@ def test_a_process_is_seen_before_tensorflow_listens_and_a_port_in_use_is_told()
 
 def test_a_member_is_gone_after_some_looks_without_an_answer(monkeypatch):
     monkeypatch.setattr(watch, "_EVERY_S", 0.05)
-    member = Member("ps", 1, addresses(1)[0])
+    member = Member("ps", 1, free_addresses(1)[0])
     with Presence(member), watch.Watch([member]) as looking:
         time.sleep(0.5)
         assert not looking.gone

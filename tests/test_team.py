@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 from rectrain import cluster
-from rectrain.cluster import Cluster, Member
+from rectrain.cluster import Cluster, Member, free_addresses
 from rectrain.errors import InputError
 from rectrain.training import team as teams
 from rectrain.training.team import Alone, Team
-from tests.clusters import addresses
 
 HELLO = {"seed": 1, "model": {"name": "fm", "settings": {"embedding_dim": 4}}}
 
@@ -73,7 +72,7 @@ def test_a_strategy_of_one_process_refuses_a_cluster(rectrain, monkeypatch):
 
 
 def members(number: int) -> list[Cluster]:
-    found = tuple(Member("worker", i, address) for i, address in enumerate(addresses(number)))
+    found = tuple(Member("worker", i, address) for i, address in enumerate(free_addresses(number)))
     return [Cluster(found, me) for me in found]
 
 

@@ -3,14 +3,13 @@
 import contextlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 
-from rectrain.cluster import VARIABLE
+from rectrain.cluster import VARIABLE, free_addresses
 from rectrain.config import ClusterConfig
 from rectrain.console import say
 from rectrain.errors import InputError
@@ -52,10 +51,8 @@ def _addresses(config: ClusterConfig) -> dict[str, list[str]]:
     sizes = {"worker": config.workers}
     if config.servers:
         sizes = {"chief": 1, "worker": config.workers, "ps": config.servers}
-    with contextlib.ExitStack() as held:
-        sockets = [held.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(sum(sizes.values()))]
-        left = iter([each.getsockname()[1] for each in sockets])
-    return {job: [f"127.0.0.1:{next(left)}" for _ in range(number)] for job, number in sizes.items()}
+    left = iter(free_addresses(sum(sizes.values())))
+    return {job: [next(left) for _ in range(number)] for job, number in sizes.items()}
 
 
 @contextlib.contextmanager

@@ -1,13 +1,10 @@
 """The processes of strategy=parameter_server, for the recipe of training: of any other strategy nothing is here."""
 
 import contextlib
-import dataclasses
-import importlib.metadata
-import json
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from rectrain.cluster import Cluster, from_environment
+from rectrain.cluster import Cluster, from_environment, in_common
 from rectrain.commands.prepare import prepare_and_say
 from rectrain.config import TrainConfig
 from rectrain.console import import_tensorflow
@@ -103,7 +100,6 @@ def _told(config: TrainConfig, hello: dict, prepared: Prepared | None) -> dict:
     return {
         **hello,
         "tensorflow": tf.__version__,
-        "strategy": json.loads(json.dumps(dataclasses.asdict(config.strategy))),
-        "version of rectrain": importlib.metadata.version("rectrain"),
+        **in_common(config.strategy),
         "prepared data": None if prepared is None else prepared.manifest["key"],
     }

@@ -9,7 +9,7 @@ import time
 import numpy as np
 import tensorflow as tf
 
-from rectrain.cluster import Cluster, Member, check_port_is_free
+from rectrain.cluster import Cluster, Member, check_port_is_free, gone
 from rectrain.config import TrainConfig
 from rectrain.console import say
 from rectrain.data.by_number import FileBatches, ShuffledBatches
@@ -20,7 +20,7 @@ from rectrain.signals import Signals
 from rectrain.training import remote
 from rectrain.training.team import Alone
 from rectrain.training.trainer import history_views, readers_of
-from rectrain.training.watch import Watch, gone, wait_for
+from rectrain.training.watch import Watch, wait_for
 
 HELLO, END, TRAIN_BATCH, SPLIT_BATCH = "rectrain_hello", "rectrain_end", "rectrain_train_batch", "rectrain_split_batch"
 _LOOK_S = 0.5

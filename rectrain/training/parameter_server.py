@@ -19,7 +19,7 @@ from typing import Self
 import numpy as np
 import tensorflow as tf
 
-from rectrain.cluster import Cluster, Member
+from rectrain.cluster import START_AGAIN, Cluster, Member, differs, gone
 from rectrain.config import TrainerConfig
 from rectrain.console import say
 from rectrain.data.batches import batch_specs
@@ -27,13 +27,13 @@ from rectrain.data.manifest import Prepared
 from rectrain.data.split import SPLITS
 from rectrain.errors import InputError, first_line
 from rectrain.evaluation.evaluate import Scored
-from rectrain.same_config import difference, word
+from rectrain.same_config import difference
 from rectrain.training import remote
 from rectrain.training.member import END, HELLO, SPLIT_BATCH, TRAIN_BATCH, cluster_spec, key_of
 from rectrain.training.precision import float32_layers
 from rectrain.training.steps import Steps
 from rectrain.training.trainer import history_views
-from rectrain.training.watch import Watch, gone, is_up, wait_for
+from rectrain.training.watch import Watch, is_up, wait_for
 
 _SCORED_AT_ONCE = 8  # batches of a unit of scoring
 _READ_AHEAD = 4  # batches
@@ -49,7 +49,6 @@ _OF_LOSS = (
     tf.errors.InternalError,
     tf.errors.DeadlineExceededError,
 )
-_AGAIN = "What was saved stays: start all processes again, with resume=true and the hydra.run.dir."
 
 
 def connect(
@@ -89,11 +88,7 @@ def _check_alike(cluster: Cluster, strategy: tf.distribute.Strategy, hello: dict
         expected = {**hello, "prepared data": None} if member.job == "ps" else hello
         found = difference(json.loads(_ask(member, HELLO)), expected)
         if found is not None:
-            key, theirs, ours = found
-            raise InputError(
-                f"{member} has {key}={word(theirs)}, and {cluster.chief} has {key}={word(ours)}. Start all processes "
-                "with one command, of one version and over one set of data."
-            )
+            raise differs(member, cluster.chief, found)
     if strategy.num_replicas_in_sync > 1:
         raise InputError(
             f"each worker sees {strategy.num_replicas_in_sync} GPUs, and uses one. Start one worker for each of them, "
@@ -236,7 +231,9 @@ class Workers:
         if time.monotonic() - self._last_result > self.wait_s:
             away = self._worker_watch.gone
             who = f"{', '.join(map(str, away))} cannot be reached" if away else "all can be reached"
-            raise InputError(f"no worker has finished anything for strategy.wait_s={self.wait_s:g} s ({who}). {_AGAIN}")
+            raise InputError(
+                f"no worker has finished anything for strategy.wait_s={self.wait_s:g} s ({who}). {START_AGAIN}"
+            )
 
     def _explained(self, error: Exception) -> Exception:
         """What the user can do something about as an InputError; TensorFlow knows of a loss before the watch does."""
@@ -250,12 +247,12 @@ class Workers:
             time.sleep(_LOOK_S)
         if isinstance(error, _OF_LOSS):
             self.lost = True
-            return InputError(f"the cluster has failed: {first_line(error)} {_AGAIN}")
+            return InputError(f"the cluster has failed: {first_line(error)} {START_AGAIN}")
         return error
 
     def _loss(self, server: Member) -> InputError:
         self.lost = True
-        return InputError(f"{gone(server)} Its part of the tables is lost with it. {_AGAIN}")
+        return InputError(f"{gone(server)} Its part of the tables is lost with it. {START_AGAIN}")
 
     def _train(self, first, stop):
         return self.steps.train_steps(

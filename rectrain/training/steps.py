@@ -36,9 +36,9 @@ class Steps:
     def distribute(self, dataset):
         """An iterator for `train` over a tf.data.Dataset of this process' batches, cut into shares of its replicas."""
         num_replicas = len(self.strategy.extended.worker_devices)
-        if num_replicas == 1:  # a distributed iterator would ask the other processes at each step whether all go on
-            return iter(dataset)
-        shares = _shares(dataset, num_replicas)
+        if num_replicas == 1 and isinstance(self.strategy, tf.distribute.MultiWorkerMirroredStrategy):
+            return iter(dataset)  # a distributed iterator would ask the other processes at each step whether all go on
+        shares = dataset if num_replicas == 1 else _shares(dataset, num_replicas)
         return iter(self.strategy.distribute_datasets_from_function(lambda _: shares))
 
     def train(self, iterator, num_steps: int) -> np.ndarray:

@@ -5,8 +5,6 @@ instead of being waited for, and keep those connections: the end of a process is
 """
 
 import contextlib
-import dataclasses
-import importlib.metadata
 import json
 import os
 import queue
@@ -19,11 +17,24 @@ from typing import Self
 
 import numpy as np
 
-from rectrain.cluster import VARIABLE, Cluster, Member, bound, check_port_is_free, from_environment, is_told
+from rectrain.cluster import (
+    START_AGAIN,
+    VARIABLE,
+    Cluster,
+    Member,
+    bound,
+    check_port_is_free,
+    did_not_come,
+    differs,
+    from_environment,
+    gone,
+    in_common,
+    is_told,
+)
 from rectrain.config import StrategyConfig
 from rectrain.console import complain, say
 from rectrain.errors import InputError, first_line
-from rectrain.same_config import difference, word
+from rectrain.same_config import difference
 
 _PING_S = 5
 _SILENCE_S = 60  # without a ping for so long a machine is taken for lost
@@ -189,13 +200,13 @@ class Team(Alone):
 
     def _note_loss(self, member: Member):
         if member not in self._ended:
-            self._lose(f"{member} is gone: its process or its machine ended, or the network between.")
+            self._lose(gone(member))
 
     def _lose(self, why: str):
         """What `why` says ends the run here too; the chief passes it on."""
         if self._over.is_set() or self.lost is not None:
             return
-        self.lost = f"{why} What was saved stays: start all processes again, with resume=true and the hydra.run.dir."
+        self.lost = f"{why} {START_AGAIN}"
         if self.is_chief:
             for link in self._links.values():
                 with contextlib.suppress(OSError), self._lock:
@@ -224,9 +235,7 @@ def joined(strategy: StrategyConfig, hello: dict) -> contextlib.AbstractContextM
     """
     if strategy.name == "multi_worker":
         assert strategy.wait_s is not None
-        version = importlib.metadata.version("rectrain")
-        told = {**hello, "strategy": dataclasses.asdict(strategy), "version of rectrain": version}
-        return Team(from_environment("multi_worker"), json.loads(json.dumps(told)), strategy.wait_s)
+        return Team(from_environment("multi_worker"), {**hello, **in_common(strategy)}, strategy.wait_s)
     if is_told() and strategy.name != "parameter_server":
         raise InputError(
             f"strategy={strategy.name} is of one process, and {VARIABLE} names several. Set strategy=multi_worker, or "
@@ -254,10 +263,9 @@ def _gathered(cluster: Cluster, hello: dict, wait_s: float) -> dict[Member, sock
                 _greet(cluster, listener.accept()[0], came)
         _check_alike(cluster, hello, came)
     except TimeoutError:
-        missing = ", ".join(str(member) for member in cluster.members[1:] if member not in came)
-        why = f"{missing} did not come within strategy.wait_s={wait_s:g} seconds."
-        _send_away(came, why)
-        raise InputError(why) from None
+        error = did_not_come([member for member in cluster.members[1:] if member not in came], wait_s)
+        _send_away(came, str(error))
+        raise error from None
     except (InputError, KeyboardInterrupt) as error:
         _send_away(came, str(error))
         raise
@@ -288,11 +296,7 @@ def _check_alike(cluster: Cluster, hello: dict, came: dict[Member, tuple[socket.
     for member, (_, theirs) in came.items():
         found = difference({**theirs["hello"], "cluster": theirs["cluster"]}, mine)
         if found is not None:
-            key, there, here = found
-            raise InputError(
-                f"{member} has {key}={word(there)}, and the chief, {cluster.me}, has {key}={word(here)}. Start all "
-                "processes with one command, of one version and over one set of data."
-            )
+            raise differs(member, cluster.me, found)
 
 
 def _told(cluster: Cluster) -> list[str]:

@@ -6,8 +6,7 @@ import threading
 import time
 from typing import Self
 
-from rectrain.cluster import Member, bound
-from rectrain.errors import InputError
+from rectrain.cluster import Member, bound, did_not_come
 
 _EVERY_S = 1.0
 _ANSWER_S = 5.0
@@ -31,10 +30,7 @@ def wait_for(members: list[Member], wait_s: float):
     until, missing = time.monotonic() + wait_s, members
     while missing := [member for member in missing if not is_up(member)]:
         if time.monotonic() > until:
-            raise InputError(
-                f"{', '.join(map(str, missing))} did not come within strategy.wait_s={wait_s:g} seconds. Start all "
-                "processes, and see that their addresses in TF_CONFIG are right."
-            )
+            raise did_not_come(missing, wait_s)
         time.sleep(_EVERY_S / 4)
 
 
@@ -88,8 +84,3 @@ class Watch:
     def _look(self, member: Member):
         while not self._over.wait(_EVERY_S):
             self._failures[member] = 0 if is_up(member) else self._failures[member] + 1
-
-
-def gone(member: Member) -> str:
-    """The beginning of a message."""
-    return f"{member} is gone: its process or its machine ended, or the network between."
