@@ -178,7 +178,7 @@ def differs(member: Member, chief: Member, found: tuple[str, object, object]) ->
     """found: key, value there and at the chief, as `difference` gives them."""
     key, there, here = found
     return InputError(
-        f"{member} has {key}={word(there)}, and the chief, {chief}, has {key}={word(here)}. Start all processes with "
+        f"{member} has {key}={word(there)}, and {chief}, the chief, has {key}={word(here)}. Start all processes with "
         "one command, of one version and over one set of data."
     )
 

@@ -95,7 +95,8 @@ WAYS = {
 
 @pytest.mark.parametrize(("does", "kind"), WAYS.values(), ids=WAYS)
 def test_what_goes_wrong_is_seen(fuzz, tmp_path, monkeypatch, does, kind):
-    monkeypatch.setattr(fuzz, "LIMIT_S", 1)
+    if kind == "hang":  # the others are to be seen for what they are on a slow machine too
+        monkeypatch.setattr(fuzz, "LIMIT_S", 1)
     outcome = fuzz._one(Bad(does), 1, "bad", 0, tmp_path / "case", tmp_path / "kept")
     assert outcome.kind == kind
     assert (tmp_path / "kept/bad-1-0/input").exists() == (not outcome.is_good)

@@ -182,8 +182,8 @@ def test_a_signal_to_one_process_stops_all_after_saving(tmp_path, signalled):
 @pytest.mark.slow
 def test_another_config_and_other_data_are_refused_at_the_start_by_name(tmp_path):
     for differing, message in (
-        (("seed=7",), "worker 1 .* has seed=7, and the chief, .* has seed=2026"),
-        (("data.sample.seed=5",), "worker 1 .* has data.sample.seed=5, and the chief"),
+        (("seed=7",), "worker 1 .* has seed=7, and worker 0 .*, the chief, has seed=2026"),
+        (("data.sample.seed=5",), "worker 1 .* has data.sample.seed=5, and worker 0 .*, the chief"),
     ):
         for code, text in run_workers(tmp_path, differing=differing):
             assert code == 2

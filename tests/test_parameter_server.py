@@ -341,7 +341,7 @@ def test_a_process_of_another_config_is_refused_by_name(tmp_path):
         processes.start("worker 0", words=("trainer.batch_size=71",))
         found = processes.ends(120)
     message = (
-        f"{processes.named('worker 0')} has trainer.batch_size=71, and {processes.named('chief 0')} has "
+        f"{processes.named('worker 0')} has trainer.batch_size=71, and {processes.named('chief 0')}, the chief, has "
         "trainer.batch_size=70"
     )
     for name, (code, text) in found.items():

@@ -126,7 +126,7 @@ def test_one_process_is_a_team_of_its_own():
 def test_another_config_is_refused_by_its_key_everywhere():
     other = {**HELLO, "model": {"name": "fm", "settings": {"embedding_dim": 8}}}
     for error in together(members(3), lambda team: "met", hellos=[(1, other)]):
-        assert re.search(r"worker 1 \(.*\) has model.settings.embedding_dim=8, and the chief, worker 0 \(.*\), has "
+        assert re.search(r"worker 1 \(.*\) has model.settings.embedding_dim=8, and worker 0 \(.*\), the chief, has "
                          "model.settings.embedding_dim=4", str(error))  # fmt: skip
 
 
