@@ -205,15 +205,14 @@ def _run_job(command: str, config, typed: str) -> int:
     from omegaconf import OmegaConf
 
     from rectrain.console import complain
-    from rectrain.errors import InputError, StoppedError, printable
+    from rectrain.errors import StoppedError, printable
     from rectrain.run_dir import RunDir
 
     run_dir = RunDir(Path(HydraConfig.get().runtime.output_dir))
     gc.collect()  # the model of the job before hangs in cycles
     try:
         raw = OmegaConf.to_container(config, resolve=True)
-        if config.get("sweep") is not None:
-            raise InputError("sweep=NAME runs many jobs: add -m, as in rectrain -m sweep=NAME.")
+        _check_mode(config)
         if command in _RUNS:
             run_dir = _own_folder(run_dir, resume=config.get("resume") is True)
         _run_command(command, raw, run_dir, OmegaConf.to_yaml(config, resolve=True), typed)
@@ -231,6 +230,24 @@ def _run_job(command: str, config, typed: str) -> int:
         return code
     finally:
         run_dir.discard_if_empty()
+
+
+def _check_mode(config):
+    """Raises InputError where a config wants to be run as one of many jobs, or alone, and is not."""
+    from hydra.core.hydra_config import HydraConfig
+    from hydra.types import RunMode
+
+    from rectrain.cluster import JOBS
+    from rectrain.errors import InputError
+
+    if config.get("sweep") is not None:
+        raise InputError("sweep=NAME runs many jobs: add -m, as in rectrain -m sweep=NAME.")
+    strategy = (config.get("strategy") or {}).get("name")
+    if strategy in JOBS and HydraConfig.get().mode == RunMode.MULTIRUN:
+        raise InputError(
+            f"strategy={strategy}: a process joins a cluster once, and the jobs of a sweep are of one process. Start "
+            "each run by itself, without -m."
+        )
 
 
 def _own_folder(run_dir, *, resume: bool):

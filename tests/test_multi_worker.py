@@ -280,3 +280,10 @@ def test_settings_that_do_not_fit_are_told_by_their_keys(rectrain, words, messag
     code, _, err = rectrain(*words, "data.sample.rows=2000")
     assert code == 2
     assert re.search(message, err), err
+
+
+@pytest.mark.parametrize("strategy", ["multi_worker", "parameter_server"])
+def test_a_sweep_is_of_one_process(rectrain, strategy):
+    code, _, err = rectrain("-m", "seed=1,2", f"strategy={strategy}")
+    assert code == 2
+    assert f"strategy={strategy}: a process joins a cluster once" in err

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-from rectrain import cluster
 from rectrain.config import CompareConfig
 from rectrain.console import say, speaks_unicode, terminal_width, wants_color
 from rectrain.errors import CANNOT_WRITE, GateError, InputError
@@ -40,14 +39,13 @@ def run(raw: dict):
 
 def end_sweep(folder: Path):
     """The leaderboard of a sweep, on the terminal and in its folder; a sweep without a run that is done has none."""
-    if cluster.is_told() and not cluster.from_environment("multi_worker").is_chief:
-        return  # of the processes that train together one writes
     config = CompareConfig([str(folder)], split=None, output=None, baseline=None, fail_if_worse=False)
     try:
         found = _leaderboard(config)
     except InputError as error:
         say(f"no leaderboard: {error}")
         return
+    say("")
     _show(found, folder / "leaderboard.html")
 
 
