@@ -5,6 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 SCRATCH ?= build/peers
 ROUNDS ?= 3
+JOBS ?= 2
 CASES ?= 50000
 SEED ?= 1
 AUDIT ?= build/audit
@@ -27,8 +28,8 @@ $(INSTALLED): setup.cfg pyproject.toml
 run: $(INSTALLED)  ## Train model=dcn data=criteo on the built-in sample and write a report
 	$(BIN)/rectrain model=dcn data=criteo
 
-test: $(INSTALLED)  ## Run the fast tests
-	$(BIN)/python -m pytest
+test: $(INSTALLED)  ## Run the fast tests, JOBS=2 files at a time
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 test-slow: $(INSTALLED)  ## Run all tests, the slow ones too
 	$(BIN)/python -m pytest -m 'slow or not slow'
@@ -37,7 +38,7 @@ check: $(INSTALLED)  ## Lint, format, types, then the fast tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
 fuzz: $(INSTALLED)  ## Feed commands CASES=50000 mutated inputs, about half an hour; SEED=1
 	$(BIN)/python scripts/fuzz.py --cases $(CASES) --seed $(SEED)
