@@ -8,8 +8,11 @@ import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+from rectrain.console import complain
 from rectrain.data.threads import num_cores
 from rectrain.errors import InputError, StoppedError
+from rectrain.run_dir import RunDir
+from rectrain.search.space import word
 
 BASIC = "hydra._internal.core_plugins.basic_launcher.BasicLauncher"  # one job after the other, in this process
 JOBLIB = "hydra_plugins.hydra_joblib_launcher.joblib_launcher.JoblibLauncher"
@@ -64,7 +67,7 @@ def watched(codes: list[int]) -> Iterator[list[Path]]:
         folders.append(Path.cwd() / given["config"].hydra.sweep.dir)
         launcher = make(self, **given)
         if target_of(given["config"].hydra.launcher) != BASIC:
-            launcher.launch = functools.partial(_launch, launcher.launch, given["config"].hydra.launcher, codes)
+            launcher.launch = functools.partial(_launch, launcher.launch, launcher, codes)
         return launcher
 
     with replaced(Plugins, "instantiate_launcher", make_checked):
@@ -115,8 +118,14 @@ def _leaves(tree: dict, prefix: str = "") -> Iterator[tuple[str, object]]:
             yield prefix + str(key), value
 
 
-def _launch(launch: Callable, config, codes: list[int], job_overrides, initial_job_idx: int):
-    """Launches jobs in other processes and waits for all of them."""
+def _launch(launch: Callable, launcher, codes: list[int], job_overrides, initial_job_idx: int):
+    """Launches jobs in other processes and waits for all of them.
+
+    Args:
+        launch: the method of the launcher.
+        codes: takes what the jobs return.
+    """
+    config = launcher.config.hydra.launcher
     environment = _shared_cores(config, len(job_overrides)) if target_of(config) == JOBLIB else {}
     with _with_environment(environment), _relayed() as came:
         try:
@@ -124,16 +133,46 @@ def _launch(launch: Callable, config, codes: list[int], job_overrides, initial_j
         except Exception as error:
             if came:
                 raise StoppedError(came[0]) from error
-            if type(error).__name__ != "TerminatedWorkerError":
+            if not _was_killed(error):
                 raise
-            raise InputError(
-                "a process of the sweep was killed, and with it those beside it: most often the memory was full. Set "
-                "hydra.launcher.n_jobs lower, and go on with resume=true and hydra.sweep.dir."
-            ) from error
+            returns = _one_by_one(launch, launcher, job_overrides, initial_job_idx)
     codes += [job.return_value for job in returns if isinstance(job.return_value, int)]
     if came:
         raise StoppedError(came[0])
     return returns
+
+
+def _was_killed(error: Exception) -> bool:
+    return type(error).__name__ == "TerminatedWorkerError"  # joblib's, which is not there without it
+
+
+def _one_by_one(launch: Callable, launcher, job_overrides, first: int) -> list:
+    """Goes on with jobs of which one was killed, and with it those beside it; one that is killed alone has failed."""
+    complain(
+        "a process of the sweep was killed, and with it those beside it: most often the memory was full. The jobs go "
+        "on one at a time; hydra.launcher.n_jobs says how many begin at once."
+    )
+    again = ("resume=true", word("hydra.sweep.dir", str(launcher.config.hydra.sweep.dir), is_group=False))
+    return [_alone(launch, launcher, [*words, *again], number) for number, words in enumerate(job_overrides, first)]
+
+
+def _alone(launch: Callable, launcher, words: list[str], number: int):
+    from hydra.core.utils import JobReturn, JobStatus
+    from omegaconf import open_dict, read_write
+
+    try:
+        return launch([words], initial_job_idx=number)[0]
+    except Exception as error:
+        if not _was_killed(error):
+            raise
+    config = launcher.hydra_context.config_loader.load_sweep_config(launcher.config, words)
+    with read_write(config), open_dict(config):
+        config.hydra.job.num = number
+    folder = RunDir(Path(config.hydra.sweep.dir) / config.hydra.sweep.subdir)
+    why = "its process was killed, with no other job beside it: most often the memory was full"
+    complain(f"{folder.path}: {why}")
+    folder.report_failure(why, words)
+    return JobReturn(overrides=words, status=JobStatus.COMPLETED, _return_value=1)
 
 
 def _shared_cores(config, num_jobs: int) -> dict[str, str]:

@@ -110,6 +110,40 @@ def test_jobs_side_by_side_are_the_runs_alone_and_a_failed_one_is_recorded(tmp_p
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("kills", [1, 2])
+def test_a_killed_job_ends_no_sweep_and_fails_if_it_is_killed_alone_too(tmp_path, kills):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    words = ["-m", "hydra/launcher=joblib", *SMALL, "model=fm,lr,deepfm", "hydra.sweep.dir='a sweep'"]
+    words += ["trainer.epochs=20", "trainer.patience=null", "trainer.eval_every_steps=2"]
+    left = kills
+    with subprocess.Popen(
+        [*COMMAND, *words], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as sweep:
+        for line in sweep.stdout:
+            if line.startswith("[1] step") and left:
+                left -= 1
+                for worker in children(sweep.pid):
+                    os.kill(worker, signal.SIGKILL)
+        err = sweep.stderr.read()
+        out = (tmp_path / "a sweep/leaderboard.csv").read_text(encoding="utf-8")
+    assert left == 0
+    assert sweep.wait() == kills - 1, err
+    assert "a process of the sweep was killed, and with it those beside it" in err
+    assert [report(tmp_path / f"a sweep/{n}")["status"] for n in (0, 2)] == ["done", "done"]
+    second = report(tmp_path / "a sweep/1")
+    assert second["status"] == ("done" if kills == 1 else "failed")
+    if kills == 2:
+        assert "its process was killed, with no other job beside it" in second["error"]
+        assert "failed: its process was killed" in out
+
+
+def children(pid) -> list[int]:
+    """Processes of jobs, which are below the one that watches over them too."""
+    found = subprocess.run(["pgrep", "-f", "-P", str(pid), "loky.backend.popen_loky_posix"], capture_output=True)
+    return [int(word) for word in found.stdout.split()]
+
+
+@pytest.mark.slow
 def test_sigterm_saves_the_jobs_side_by_side_and_says_how_to_go_on(tmp_path):
     pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
     words = ["-m", "hydra/launcher=joblib", *SMALL, "model=fm,lr", "seed=1,2", "hydra.sweep.dir=s"]

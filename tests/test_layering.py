@@ -31,11 +31,11 @@ ROOMS = [
     {"models"},
     {"evaluation"},
     {"training"},
+    {"search"},
     {"outputs"},
     {"online"},
     {"export"},
     {"draft"},
-    {"search"},
     {"commands"},
     {"cli", "completion", "usage", "hydra_errors", "hydra_guard", "hydra_search", "launchers", "rerun", "__main__"},
 ]

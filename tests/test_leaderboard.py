@@ -159,7 +159,8 @@ def compared():
         for seed in (1, 2)
     }
     runs["2/1"]["throughput"] = {"train_rows_per_s": 430.0}
-    failed = {"sweep/9": {"status": "failed", "error": "<bad>\nlines", "overrides": ["model.width=x"]}}
+    failed = {"sweep/9": {"status": "failed", "error": "<bad>\nlines", "overrides": ["model.width=x", "seed=1"]}}
+    failed["sweep/8"] = {"status": "stopped", "error": "pruned: at evaluation 3", "overrides": ["model.width=9"]}
     found = board(runs, {}, failed, "test")
     return found.compared([{"click": {"auc": WORSE, "logloss": SAME}}, "other prepared data: name=a, not b"])
 
@@ -176,7 +177,8 @@ def test_the_terminal_shows_what_fits_it(compared):
     wide = comparison(compared, Page(100, False, True))
     assert "   width  runs  valid click.auc  AUC\n1  1      2     0.7900 ± 0.0000" in wide
     assert "Against model.width=1, row by row on test\n" in wide
-    assert "sweep/9 model.width=x (failed): <bad> lines" in wide
+    assert "\nnot done\nsweep/9 model.width=x seed=1 (failed): <bad> lines\n" in wide
+    assert "\npruned\nsweep/8 model.width=9 (pruned): at evaluation 3\n" in wide
     for width in (40, 60, 80):
         for line in comparison(compared, Page(width, False, False)).splitlines():
             assert len(line) <= max(width, 75), line
@@ -214,12 +216,16 @@ def test_a_run_of_one_evaluation_is_a_dot_in_the_curves():
 
 
 def test_the_csv_has_one_line_a_configuration_and_the_differences(compared):
-    first, second, third = lines_of(compared)
+    first, second, third, failed, pruned = lines_of(compared)
     assert first["test click.auc against the best difference"] == ""
     assert second["test click.auc against the best low"] == "-0.0033"
     assert second["test click.auc against the best verdict"] == "worse"
     assert third["not paired"] == "other prepared data: name=a, not b"
     assert [line["folders"] for line in (first, second, third)] == ["1/1 1/2", "2/1 2/2", "3/1 3/2"]
+    assert [line["not done"] for line in (first, second, third)] == ["", "", ""]
+    assert [failed[key] for key in ("rank", "model.width", "runs", "folders")] == ["", "x", "0", "sweep/9"]
+    assert failed["not done"] == "failed: <bad> lines"
+    assert (pruned["model.width"], pruned["not done"]) == ("9", "pruned: at evaluation 3")
 
 
 # The command
@@ -244,7 +250,7 @@ def test_runs_are_compared_by_what_differs_and_over_seeds(rectrain, tmp_path):
     assert f"{tmp_path}/sweep/11 (failed)" in told
     assert f"{tmp_path}/sweep/12 (no report)" in told
     assert "keeps no scores of test (scores-test.parquet)" in told
-    assert len((tmp_path / "board.csv").read_text().splitlines()) == 3
+    assert len((tmp_path / "board.csv").read_text().splitlines()) == 5
     ET.fromstring((tmp_path / "board.html").read_text(encoding="utf-8").removeprefix("<!DOCTYPE html>\n"))
 
 

@@ -86,6 +86,8 @@ def _run(
     config: TrainConfig, raw, run_dir: RunDir, checkpoints: Path, config_yaml, command, swept, signals, team
 ) -> dict:
     forget_peak()
+    if team.is_chief:
+        _check_tracker(config)
     started, clock = datetime.now(UTC), time.perf_counter()
     with parameter_server.presence(config) as stack:  # of the chief, which others wait for
         prepared = prepare_and_say(config.data)
@@ -246,6 +248,14 @@ class _Tracker:
         if self._mlflow is not None:
             self._mlflow.evaluation(entry)
         return None if self._pruner is None else self._pruner(entry)
+
+
+def _check_tracker(config: TrainConfig):
+    """Raises InputError where the package of the tracker is missing: a run needs it only when its data are prepared."""
+    if config.tracker.name != "none":
+        from rectrain.outputs.mlflow_run import import_mlflow
+
+        import_mlflow()
 
 
 def _mlflow_run(config: TrainConfig, run_dir: RunDir):

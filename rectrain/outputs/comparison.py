@@ -147,7 +147,10 @@ def _verdicts(page: Page, found: Board) -> list[str]:
 
 
 def _wrapped(page: Page, sentence: str) -> list[str]:
-    return textwrap.wrap(page.text(sentence), page.width, subsequent_indent="    ", break_on_hyphens=False)
+    """Folders stay whole, to be copied."""
+    return textwrap.wrap(
+        page.text(sentence), page.width, subsequent_indent="    ", break_on_hyphens=False, break_long_words=False
+    )
 
 
 def against(found: Board) -> str:
@@ -172,7 +175,17 @@ def _expected(page: Page, found: Board) -> list[str]:
 
 
 def _failures(page: Page, failures: list[Failure]) -> list[str]:
-    lines = [page.paint("not done", "failed")] if failures else []
+    pruned = [failure for failure in failures if failure.status == "pruned"]
+    others = [failure for failure in failures if failure.status != "pruned"]
+    blocks = [
+        _listed(page, page.paint("not done", "failed"), others),
+        _listed(page, page.paint("pruned", "title"), pruned),
+    ]
+    return [line for block in blocks for line in block]
+
+
+def _listed(page: Page, title: str, failures: list[Failure]) -> list[str]:
+    lines = [title] if failures else []
     for failure in failures:
         what = formats.join([failure.folder, failure.words], " ")
         told = page.clip(f"{what} ({failure.status}): {failure.error}", _LONGEST_ERROR)

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field, replace
 from rectrain.evaluation.intervals import student_quantile
 from rectrain.outputs import formats
 from rectrain.outputs.configurations import Configuration, configurations
+from rectrain.search.pruning import PRUNED
 from rectrain.training.monitor import HIGHER_IS_BETTER
 
 _LEVEL = 0.95
@@ -44,7 +45,7 @@ class Failure:
     """A run that did not come to its end."""
 
     folder: str
-    status: str
+    status: str  # of its report, `no report`, or `pruned` by a search
     words: str  # what it was
     error: str
 
@@ -172,21 +173,25 @@ def _mean(reports: list[dict], key: str) -> float | None:
 def _failure(folder: str, report: dict) -> Failure:
     error = str(report.get("error") or "").strip()
     last = error.splitlines()[-1] if error.startswith("Traceback") else " ".join(error.split())
-    return Failure(folder, report.get("status", "no report"), " ".join(report.get("overrides") or []), last)
+    status = "pruned" if error.startswith(PRUNED) else report.get("status", "no report")
+    return Failure(folder, status, " ".join(report.get("overrides") or []), last.removeprefix(PRUNED))
 
 
 # As a file
 
 
 def to_csv(found: Board) -> str:
-    """One line a configuration."""
+    """One line a configuration, and one without figures for each run that is not done."""
     columns = [_csv_line(rank, line, found) for rank, line in enumerate(found.lines, 1)]
     fullest = max(columns, key=len)  # the reference has no differences
     names = list(dict.fromkeys(name for line in [fullest, *columns] for name in line))
+    if found.failures:
+        names.append("not done")
     text = io.StringIO()
     writer = csv.DictWriter(text, names, lineterminator="\n")
     writer.writeheader()
     writer.writerows(columns)
+    writer.writerows(_csv_failure(failure, found) for failure in found.failures)
     return text.getvalue()
 
 
@@ -205,6 +210,13 @@ def _csv_line(rank: int, line: Line, found: Board) -> dict[str, object]:
             cells |= _csv_difference(f"{name} against {found.place}", difference)
     costs = {key: None if value is None else round(value, 1) for key, value in line.costs.items()}
     return {**cells, "not paired": line.unpaired or "", **costs, "folders": " ".join(runs)}
+
+
+def _csv_failure(failure: Failure, found: Board) -> dict[str, object]:
+    """With those of its settings that have a column; the seed and the others stand in its report."""
+    settings = dict(word.split("=", 1) for word in failure.words.split() if "=" in word)
+    told = {key: settings.get(key, "") for key in found.keys}
+    return {**told, "runs": 0, "folders": failure.folder, "not done": f"{failure.status}: {failure.error}"}
 
 
 def _csv_difference(name: str, difference: dict | None) -> dict[str, object]:

@@ -177,7 +177,8 @@ def _failures(found: Board) -> str:
         return ""
     rows = [[text(f.folder), text(f.words), text(f.status), text(f.error)] for f in found.failures]
     body = table(["folder", "settings", "status", "error"], "llll", rows)
-    return f"<section><h2>Not done</h2>{body}</section>\n"
+    title = "Pruned" if all(failure.status == "pruned" for failure in found.failures) else "Not done"
+    return f"<section><h2>{text(title)}</h2>{body}</section>\n"
 
 
 def _folders(found: Board) -> str:

@@ -38,7 +38,7 @@ class MlflowRun:
     """
 
     def __init__(self, config: TrackerConfig, run_dir: RunDir):
-        self._mlflow = _import_mlflow()
+        self._mlflow = import_mlflow()
         self.config, self.run_dir = config, run_dir
         self.uri = config.uri or os.environ.get("MLFLOW_TRACKING_URI") or _DEFAULT_URI
         self._works = True
@@ -132,7 +132,7 @@ class MlflowRun:
         return text
 
 
-def _import_mlflow():
+def import_mlflow():
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
     try:
