@@ -36,6 +36,8 @@ def explain(error: Exception, overrides: list[str]) -> str:
         )
     if isinstance(error, OmegaConfBaseException):
         return explain_value(error)
+    if text.startswith("Error merging override") and isinstance(reason, OmegaConfBaseException):
+        return f"{text.removeprefix('Error merging override ')}: {_plain(str(reason))}"
     return _plain(text.split("\nSee ")[0])
 
 

@@ -98,6 +98,8 @@ def _check(config):
 
     section = OmegaConf.to_container(config.launcher, resolve=True)
     target = section.pop("_target_")
+    if section.get("n_jobs") == 0:
+        raise InputError("hydra.launcher.n_jobs=0: expected how many jobs run at once, or -1 for as many as cores.")
     unchanged = {**_UNCHANGED, "submitit_folder": f"{config.sweep.dir}/.submitit/%j"}
     for key, value in _leaves(section):
         if key in KEYS[target]:

@@ -49,6 +49,18 @@ def test_a_folder_that_would_be_lines_of_a_script_is_refused():
         check(SLURM, {"submitit_folder": "a\nb/.submitit/%j"}, "a\nb")
 
 
+def test_no_jobs_at_once_are_refused_before_anything_is_written(rectrain, tmp_path):
+    pytest.importorskip("hydra_plugins.hydra_joblib_launcher")
+    for value, expected in [
+        ("0", "expected how many jobs run at once"),
+        ("two", "Value 'two' of type 'str' could not"),
+    ]:
+        code, _, err = rectrain("-m", "hydra/launcher=joblib", f"hydra.launcher.n_jobs={value}", "model=fm", "seed=1,2")
+        assert code == 2
+        assert f"hydra.launcher.n_jobs={value}: {expected}" in err
+        assert not list(tmp_path.iterdir())
+
+
 def test_what_plugins_are_for_can_be_set():
     check(launchers.JOBLIB, {"n_jobs": 2, "backend": None, "pre_dispatch": "2*n_jobs", "timeout": None})
     check(SLURM, {"partition": "gpu-a,gpu-b", "mem_gb": 16, "setup": None, "submitit_folder": "outputs/s/.submitit/%j"})

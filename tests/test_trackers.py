@@ -92,8 +92,9 @@ def test_a_password_in_the_config_is_refused(rectrain, tmp_path, words):
     assert not list(tmp_path.iterdir())
 
 
-def test_without_mlflow_the_message_says_what_to_install(rectrain, monkeypatch):
+def test_without_mlflow_the_message_says_what_to_install_before_data_are_prepared(rectrain, monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "mlflow", None)
     code, _, err = rectrain(*SMALL, "tracker=mlflow")
     assert code == 2
     assert "pip install 'rectrain[mlflow]'" in err
+    assert not list(tmp_path.iterdir())

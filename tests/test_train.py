@@ -133,7 +133,7 @@ def test_a_sweep_goes_on_past_a_job_that_fails_and_lists_it(rectrain, tmp_path):
     assert "optimizer.learning_rate='wrong'" in reports[1]["error"]
     assert "optimizer.learning_rate=wrong" in reports[1]["overrides"]
     assert f"{tmp_path}/sweep/1 model=fm" in " ".join(out.split("not done")[1].split())
-    assert len((tmp_path / "sweep/leaderboard.csv").read_text().splitlines()) == 3
+    assert len((tmp_path / "sweep/leaderboard.csv").read_text().splitlines()) == 4
     assert "sweep/1</td>" in (tmp_path / "sweep/leaderboard.html").read_text()
 
 
