@@ -177,8 +177,12 @@ class _Job:
         install()
 
     def __call__(self, config) -> int:
+        from rectrain import console
+
         if self.elsewhere:
             return _Job.stopped or self._run_elsewhere(config)
+        if self.codes:
+            console.say("")  # between the end of a job and the next
         self.codes.append(_run_job(self.command, config, self.typed))
         return self.codes[-1]
 

@@ -87,6 +87,16 @@ def test_the_baseline_stands_apart_though_its_config_is_the_same():
     assert [(c.words, c.is_baseline) for c in found] == [("dcn", False), ("baseline dcn", True)]
 
 
+def test_numbers_that_a_search_drew_are_short_in_words_and_whole_in_the_csv():
+    runs = {"a": report(1, 0.7, dropout=0.27327444861474, width=12345.0), "b": report(1, 0.7, dropout=0.1, width=1e-6)}
+    found = board(runs, {}, {}, "test")
+    assert [line.configuration.words for line in found.lines] == [
+        "model.dropout=0.2733 model.width=1.234e+04",
+        "model.dropout=0.1 model.width=1e-06",
+    ]
+    assert [line["model.dropout"] for line in lines_of(found)] == ["0.27327444861474", "0.1"]
+
+
 def test_short_names_stay_apart():
     assert short_names(["model", "optimizer.learning_rate"]) == ["model", "learning_rate"]
     assert short_names(["optimizer.wide.alpha", "optimizer.deep.alpha"]) == [
@@ -178,7 +188,7 @@ def test_the_terminal_shows_what_fits_it(compared):
     assert "   width  runs  valid click.auc  AUC\n1  1      2     0.7900 ± 0.0000" in wide
     assert "Against model.width=1, row by row on test\n" in wide
     assert "\nnot done\nsweep/9 model.width=x seed=1 (failed): <bad> lines\n" in wide
-    assert "\npruned\nsweep/8 model.width=9 (pruned): at evaluation 3\n" in wide
+    assert "\npruned\nsweep/8 model.width=9: at evaluation 3\n" in wide
     for width in (40, 60, 80):
         for line in comparison(compared, Page(width, False, False)).splitlines():
             assert len(line) <= max(width, 75), line

@@ -61,6 +61,7 @@ def _show(found: Board, output: Path | None):
         raise InputError(
             f"output={output}: cannot write there: {why}. Name another file with output=F.html."
         ) from error
+    say("")
     say(f"leaderboard  {output}")
 
 

@@ -119,7 +119,7 @@ def _painted(page: Page, title: str, cells: list[list[str]]) -> list[str]:
 
 def setting(line: Line, key: str) -> str:
     settings = line.configuration.settings
-    told = formats.inline_yaml(settings[key]) if key in settings else ""
+    told = formats.short_value(settings[key]) if key in settings else ""
     is_first = key == next(iter(settings), None)
     return f"{told} (baseline)" if line.configuration.is_baseline and is_first else told
 
@@ -143,7 +143,8 @@ def _verdicts(page: Page, found: Board) -> list[str]:
         return []
     shown = [line for sentence in told[:_MOST_VERDICTS] for line in _wrapped(page, sentence)]
     more = [f"and {len(told) - _MOST_VERDICTS} more in the page (output=F.html)"] if len(told) > _MOST_VERDICTS else []
-    return [page.paint(page.clip(against(found), 2 * page.width), "title"), *shown, *more]
+    title = textwrap.wrap(page.text(against(found)), page.width, break_on_hyphens=False)
+    return [*(page.paint(line, "title") for line in title), *shown, *more]
 
 
 def _wrapped(page: Page, sentence: str) -> list[str]:
@@ -188,6 +189,7 @@ def _listed(page: Page, title: str, failures: list[Failure]) -> list[str]:
     lines = [title] if failures else []
     for failure in failures:
         what = formats.join([failure.folder, failure.words], " ")
-        told = page.clip(f"{what} ({failure.status}): {failure.error}", _LONGEST_ERROR)
+        status = "" if failure.status == "pruned" else f" ({failure.status})"
+        told = page.clip(f"{what}{status}: {failure.error}", _LONGEST_ERROR)
         lines += _wrapped(page, told)
     return lines

@@ -20,7 +20,7 @@ class Configuration:
     @property
     def words(self) -> str:
         """`model=fm optimizer.l2_embedding=0.001`."""
-        told = [f"{key}={formats.inline_yaml(value)}" for key, value in self.settings.items()]
+        told = [f"{key}={formats.short_value(value)}" for key, value in self.settings.items()]
         return " ".join([*(["baseline"] if self.is_baseline else []), *(told or [self.first["model"]])])
 
     @property

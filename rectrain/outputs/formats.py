@@ -136,3 +136,9 @@ def inline_yaml(value) -> str:
     if isinstance(value, str) and re.fullmatch(r"[A-Za-z_./][\w./-]*", value) and value.lower() not in YAML_WORDS:
         return value
     return json.dumps(value, ensure_ascii=False)
+
+
+def short_value(value) -> str:
+    """The same for people to read: of a number that a search drew four digits."""
+    is_long = isinstance(value, float) and float(f"{value:.4g}") != value
+    return f"{value:.4g}" if is_long else inline_yaml(value)
