@@ -24,8 +24,11 @@ class _Terminal(logging.Handler):
         self.label = label
 
     def emit(self, record):
-        tqdm.write(fitted(self.label + record.getMessage(), sys.stdout), file=sys.stdout)
-        sys.stdout.flush()
+        try:
+            tqdm.write(fitted(self.label + record.getMessage(), sys.stdout), file=sys.stdout)
+            sys.stdout.flush()
+        except BrokenPipeError:  # `| head` has read enough: what runs goes on, and its log has the rest
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def open_terminal(label: str = ""):

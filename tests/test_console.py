@@ -1,6 +1,8 @@
 """Lines on a terminal are broken between words, and in a pipe not at all."""
 
 import io
+import subprocess
+import sys
 
 import pytest
 
@@ -42,3 +44,21 @@ def test_paths_tables_in_pipes_and_colours_stay_whole():
 
 def test_short_lines_keep_their_blanks():
     assert console.fitted("  rows   AUC  ", Terminal()) == "  rows   AUC  "
+
+
+def test_a_reader_that_has_enough_ends_nothing(tmp_path):
+    """As `| head -1` does; what was said later is in the log."""
+    code = (
+        "import time; from pathlib import Path; from rectrain import console\n"
+        "console.open_terminal(); console.open_log(Path('log')); console.say('first')\n"
+        "time.sleep(0.5)\n"
+        "for _ in range(3): console.say('later')\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", code], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as process:
+        assert process.stdout.readline() == "first\n"
+        process.stdout.close()
+        assert process.stderr.read() == ""
+        assert process.wait() == 0
+    assert (tmp_path / "log").read_text(encoding="utf-8").count("later") == 3
