@@ -104,7 +104,7 @@ def _cells(page: Page, found: Board, lines: list[Line], head: list[str], figures
     if in_words or not found.keys:
         rest = [["", "", *head], *([rank, "", *numbers] for rank, numbers in zip(ranks, figures, strict=True))]
         room = max(page.width - table_width(rest), _FEWEST)
-        names, settings = [""], [[page.clip(_short_words(found, line), room)] for line in lines]
+        names, settings = [""], [[page.clip(short_words(found, line), room)] for line in lines]
     else:
         names = short_names(found.keys)
         settings = [[page.text(setting(line, key)) for key in found.keys] for line in lines]
@@ -124,7 +124,7 @@ def setting(line: Line, key: str) -> str:
     return f"{told} (baseline)" if line.configuration.is_baseline and is_first else told
 
 
-def _short_words(found: Board, line: Line) -> str:
+def short_words(found: Board, line: Line) -> str:
     """As Configuration.words, with names cut short."""
     names = zip(short_names(found.keys), found.keys, strict=True)
     told = [f"{name}={setting(line, key)}" for name, key in names if key in line.configuration.settings]

@@ -181,7 +181,7 @@ def table(head: Iterable, columns: str, rows: Iterable[Iterable[str]]) -> str:
 
     Args:
         head: text, one a column.
-        columns: one letter a column: h a row's heading, l left, n left in one line, r right.
+        columns: one letter a column: h a row's heading, l left, w left and wide, n left in one line, r right.
         rows: cells as HTML.
     """
     top = "".join(f'<th class="{align}">{text(cell)}</th>' for cell, align in zip(head, columns, strict=True))

@@ -2,7 +2,7 @@
 
 from rectrain.outputs import charts, formats
 from rectrain.outputs.charts import Series, text
-from rectrain.outputs.comparison import METRICS, against, costs, how, setting, short_names, spread
+from rectrain.outputs.comparison import METRICS, against, costs, how, setting, short_names, short_words, spread
 from rectrain.outputs.expectations import HEAD, expectations
 from rectrain.outputs.formats import metric_name
 from rectrain.outputs.html import page, table
@@ -11,6 +11,7 @@ from rectrain.outputs.leaderboard import Board, Line, Spread
 from rectrain.outputs.verdict import sentences
 
 _COLOURS = 8  # of curves: configurations that stand behind are grey
+_SETTINGS = 3  # as many have a column each
 _CURVES = ("auc", "logloss", "mse")
 
 
@@ -57,7 +58,7 @@ def _task_table(found: Board, task: str) -> str:
     compared = [key for key in metrics if any(key in line.against.get(task, {}) for line in found.lines)]
     valid = [f"valid {found.monitor}"] if found.monitor else []
     differences = [f"{metric_name(key)} against {found.place}" for key in compared]
-    head = ["", *short_names(found.keys), "runs", *valid, *map(metric_name, metrics), *differences]
+    head = [*_name_head(found), "runs", *valid, *map(metric_name, metrics), *differences]
     rows = [
         [
             *_name_cells(found, line),
@@ -69,12 +70,24 @@ def _task_table(found: Board, task: str) -> str:
         for line in found.lines
         if task in line.metrics
     ]
-    columns = "r" + "n" * len(found.keys) + "r" * (len(head) - len(found.keys) - 1)
+    columns = _name_columns(found) + "r" * (len(head) - len(_name_columns(found)))
     return f"<section><h2>{text(f'{task} on {found.split}')}</h2>{table(head, columns, rows)}</section>\n"
 
 
+def _name_head(found: Board) -> list[str]:
+    """Of the rank and the settings: one column each, or one of words for many."""
+    return ["", "settings"] if len(found.keys) > _SETTINGS else ["", *short_names(found.keys)]
+
+
+def _name_columns(found: Board) -> str:
+    return "rw" if len(found.keys) > _SETTINGS else "r" + "n" * len(found.keys)
+
+
 def _name_cells(found: Board, line: Line) -> list[str]:
-    return [str(1 + found.lines.index(line)), *(text(setting(line, key)) for key in found.keys)]
+    rank = str(1 + found.lines.index(line))
+    if len(found.keys) > _SETTINGS:
+        return [rank, text(short_words(found, line))]
+    return [rank, *(text(setting(line, key)) for key in found.keys)]
 
 
 def _spread_cell(found: Spread | None) -> str:
@@ -110,10 +123,9 @@ def _within(is_met: bool) -> str:
 
 
 def _costs(found: Board) -> str:
-    head = ["", *short_names(found.keys), "training", "in all", "speed", "parameters", "peak memory"]
+    head = [*_name_head(found), "training", "in all", "speed", "parameters", "peak memory"]
     rows = [[*_name_cells(found, line), *map(text, costs(line))] for line in found.lines]
-    columns = "r" + "n" * len(found.keys) + "r" * 5
-    body = table(head, columns, rows)
+    body = table(head, _name_columns(found) + "r" * 5, rows)
     return f'<section><h2>Cost</h2>{body}<p class="muted">Means over the runs of a configuration.</p></section>\n'
 
 
@@ -187,5 +199,5 @@ def _folders(found: Board) -> str:
         for line in found.lines
         for folder, report in line.configuration.runs.items()
     ]
-    body = table(["", *short_names(found.keys), "seed", "folder"], "r" + "n" * len(found.keys) + "rl", rows)
+    body = table([*_name_head(found), "seed", "folder"], _name_columns(found) + "rl", rows)
     return f"<details><summary>{formats.counted(len(rows), 'run')}</summary>{body}</details>\n"

@@ -51,8 +51,9 @@ th, td { padding: 6px 22px 6px 0; text-align: right; vertical-align: top; border
 th { font-weight: 600; }
 thead th { color: var(--muted); font-weight: 500; font-size: 13px; }
 tbody th { white-space: nowrap; }
-tbody th, .h, .l, .n { text-align: left; }
-td.l { overflow-wrap: anywhere; }
+tbody th, .h, .l, .n, .w { text-align: left; }
+td.l, li { overflow-wrap: anywhere; }
+td.w { min-width: 190px; overflow-wrap: anywhere; }
 td.n, td.r { white-space: nowrap; }
 td small { display: block; color: var(--muted); font-size: 12.5px; white-space: nowrap; }
 td small.reason { white-space: normal; }
