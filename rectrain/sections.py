@@ -189,10 +189,10 @@ def predict_config(raw: dict) -> PredictConfig:
                 "input='new/*.tsv' output=scores.parquet."
             )
     config = parse(PredictConfig, raw, "")
-    if config.strategy.name in ("multi_worker", "parameter_server"):
+    if config.strategy.name == "parameter_server":
         raise InputError(
-            f"strategy={config.strategy.name}: rectrain predict is of one process. Give each machine files of its own "
-            "with input=, and an output of its own."
+            "strategy=parameter_server is for training; rectrain predict reads the checkpoints of such a run with "
+            "strategy=one, mirrored or multi_worker."
         )
     return config
 

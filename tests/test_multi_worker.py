@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+import pyarrow.csv as pacsv
 import pytest
 import tensorflow as tf
 
@@ -239,6 +240,25 @@ def test_two_processes_or_replicas_evaluate_what_one_does(trained):
 
 
 @pytest.mark.slow
+def test_three_processes_predict_what_one_does_each_row_once(trained):
+    raw = (ROOT / "data/tiny/criteo_tiny.tsv").read_text(encoding="utf-8").splitlines(keepends=True)
+    (trained / "two.tsv").write_text("".join(raw[:2]), encoding="utf-8")  # fewer rows than processes
+    words = (*RECTRAIN, "predict", "run=run", f"input=[{ROOT}/data/tiny/criteo_tiny.tsv,two.tsv]", "predict.keep=[C1]")
+    cluster = {"worker": free_addresses(3)}
+    several = (*words, "output=several.csv", "strategy=multi_worker")
+    with ended([start(cluster, "worker", i, *several, cwd=trained) for i in range(3)]) as processes:
+        for code, text in outputs(processes):
+            assert code == 0, text
+    alone = [sys.executable, *words, "output=alone.csv"]
+    subprocess.run(alone, cwd=trained, check=True, env={**os.environ, "PYTHONPATH": str(ROOT)})
+    found, expected = (pacsv.read_csv(trained / name) for name in ("several.csv", "alone.csv"))
+    assert found.num_rows == len(raw) + 2
+    assert found["C1"] == expected["C1"]
+    np.testing.assert_allclose(found["score_click"], expected["score_click"], rtol=1e-6)
+    assert {path.name for path in trained.glob("*several*")} == {"several.csv"}
+
+
+@pytest.mark.slow
 def test_a_run_of_one_device_goes_on_with_two_processes(trained):
     before = report(trained)
     shutil.copytree(trained / "run", trained / "again")
@@ -259,8 +279,6 @@ def test_what_needs_all_rows_is_refused(rectrain, word):
     code, _, err = rectrain("evaluate", "run=run", "strategy=multi_worker", word)
     assert code == 2
     assert "with strategy=multi_worker each process scores a part of a split" in err
-    code, _, err = rectrain("predict", "run=run", "input=x", "output=y.csv", "strategy=multi_worker")
-    assert "strategy=multi_worker: rectrain predict is of one process" in err
     code, _, err = rectrain("bench", "strategy=multi_worker")
     assert "strategy=multi_worker: rectrain bench measures one process" in err
 

@@ -386,7 +386,7 @@ def test_what_cannot_be_done_on_servers_is_refused(rectrain, monkeypatch, words,
         (["evaluate", "run=run"], "strategy=parameter_server is for training; rectrain evaluate reads the checkpoints"),
         (
             ["predict", "run=run", "input=a", "output=b"],
-            "strategy=parameter_server: rectrain predict is of one process",
+            "strategy=parameter_server is for training; rectrain predict reads the checkpoints",
         ),
         (["online", "model=lr"], "strategy=parameter_server: rectrain online learns on one device"),
     ],

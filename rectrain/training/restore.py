@@ -84,7 +84,7 @@ class RestoredModel:
         """{task: float32 (N,)} of packed rows of any number."""
         names, size = list(self.steps.model.input), self.config.trainer.eval_batch_size
         found: dict[str, list[np.ndarray]] = {task.name: [] for task in self.steps.tasks}
-        for start in range(0, len(rows[names[0]]), size):
+        for start in range(0, max(len(rows[names[0]]), 1), size):  # without rows once, for the types
             scores = self.steps.score({name: rows[name][start : start + size] for name in names})
             for task, values in scores.items():
                 found[task].append(values.numpy())
