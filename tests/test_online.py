@@ -255,6 +255,16 @@ def test_a_model_with_a_batch_of_one_learns_row_by_row(online, tmp_path, lines, 
     assert sizes == [1] * 20
 
 
+def test_the_head_of_a_run_says_what_learns_on_which_device(rectrain, tmp_path, lines):
+    written(tmp_path / "day.tsv", lines[:20])
+    for optimizer, device in [("ftrl", "CPU, 1 core, float64 arithmetic on float32 weights"), ("adagrad", "CPU, ")]:
+        code, out, err = rectrain(*words(tmp_path / optimizer, f"optimizer={optimizer}", "data.files=day.tsv"))
+        assert code == 0, err
+        (line,) = [line for line in out.splitlines() if line.startswith("device ")]
+        assert line.split(None, 1)[1].startswith(device)
+        assert "float32" in line
+
+
 @pytest.mark.slow
 def test_several_tasks(online, refusal):
     options = ["data=ali_ccp", "data.sample.rows=2000"]

@@ -181,6 +181,7 @@ def _begin(config: OnlineConfig, run_dir: RunDir, loop: Loop, learner):
     facts = {
         "data": f"{config.data.name}: {what}",
         "model": f"{config.model.name}: {total:,} weights, learned {how} by {config.optimizer.name}",
+        "device": learner.device,
         "outputs": str(run_dir.path),
     }
     if loop.state.rows:

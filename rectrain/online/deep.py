@@ -11,6 +11,7 @@ from rectrain.errors import InputError, first_line
 from rectrain.outputs.run_report import count_parameters, weights_sha256
 from rectrain.schema import Schema
 from rectrain.training.build import CONSTANT_RATE, build_steps, variables_by_name
+from rectrain.training.strategy import describe_device
 
 
 class ModelLearner:
@@ -40,6 +41,11 @@ class ModelLearner:
         weights = [w.value for w in self.steps.model.trainable_variables]
         nonzero = sum(int(tf.math.count_nonzero(w)) for w in weights)
         return {"nonzero_weights": nonzero, "weights": sum(w.shape.num_elements() for w in weights)}
+
+    @property
+    def device(self) -> str:
+        """What computes, and in which precision."""
+        return f"{describe_device(self.steps.strategy)}, float32"
 
     def parameters(self) -> dict[str, int]:
         return count_parameters(self.steps.model)

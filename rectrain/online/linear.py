@@ -100,6 +100,11 @@ class LinearLearner:
     def _counts_squares(self) -> bool:
         return self.config.optimizer.name == "ftrl" or self.config.optimizer.settings["rates"] == "per_coordinate"
 
+    @property
+    def device(self) -> str:
+        """What computes, and in which precision."""
+        return "CPU, 1 core, float64 arithmetic on float32 weights"
+
     def parameters(self) -> dict[str, int]:
         total = len(self.state)
         table = self.schema.num_linear_rows
