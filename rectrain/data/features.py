@@ -26,18 +26,10 @@ _CROSS_SEPARATOR = "\x1f"
 _ONE_BLANK = pa.array([""])
 
 
-class Text:
-    """A categorical column."""
+class _OfTexts:
+    """A feature whose values are texts that one encoder numbers."""
 
-    def __init__(self, column: str, key: str, config: CategoricalConfig):
-        self.name, self.want = column, Want(column, "text", f"{key}.columns")
-        self.encoder: TextEncoder = _text_encoder(column, key, config)
-        self.sharers: list[Sequence] = []  # whose values count as well
-
-    def observe(self, block: Block):
-        self.encoder.observe(block.columns[self.name])
-        for sequence in self.sharers:
-            self.encoder.observe(sequence.values(block)[0])
+    encoder: TextEncoder
 
     @property
     def fit(self) -> TextEncoder:
@@ -57,6 +49,20 @@ class Text:
     def encoding(self) -> dict:
         return self.encoder.encoding
 
+
+class Text(_OfTexts):
+    """A categorical column."""
+
+    def __init__(self, column: str, key: str, config: CategoricalConfig):
+        self.name, self.want = column, Want(column, "text", f"{key}.columns")
+        self.encoder = _text_encoder(column, key, config)
+        self.sharers: list[Sequence] = []  # whose values count as well
+
+    def observe(self, block: Block):
+        self.encoder.observe(block.columns[self.name])
+        for sequence in self.sharers:
+            self.encoder.observe(sequence.values(block)[0])
+
     def texts(self, block: Block) -> pa.Array:
         """What is looked up, string (N,)."""
         return block.columns[self.name]
@@ -66,12 +72,12 @@ class Text:
         return self.encoder.ids(block.columns[self.name])
 
 
-class LogSquare:
+class LogSquare(_OfTexts):
     """A numeric column as a category: the text of log_square(x), by a fitted vocabulary."""
 
     def __init__(self, column: str, key: str, config: NumericConfig):
         self.name, self.want = column, Want(column, "number", f"{key}.columns")
-        self.encoder: TextEncoder = Vocabulary(column, key, 1 if config.min_count is None else config.min_count)
+        self.encoder = Vocabulary(column, key, 1 if config.min_count is None else config.min_count)
 
     def _categories(self, block: Block) -> pa.DictionaryArray:
         """The text of each row, null where missing; distinct numbers are rendered once."""
@@ -84,20 +90,6 @@ class LogSquare:
         counted = pc.value_counts(categories.indices.drop_null())
         texts_seen = categories.dictionary.take(counted.field("values"))
         self.encoder.observe(texts_seen, counted.field("counts").to_numpy())
-
-    @property
-    def fit(self) -> TextEncoder:
-        return self.encoder
-
-    def finish(self, folder: Path):
-        self.encoder.finish(folder)
-
-    def restore(self, encoding: dict, folder: Path):
-        self.encoder.restore(folder)
-
-    @property
-    def num_rows(self) -> int:
-        return self.encoder.num_rows
 
     @property
     def encoding(self) -> dict:
@@ -189,7 +181,7 @@ class Number:
         return scaled
 
 
-class MultiValued:
+class MultiValued(_OfTexts):
     """Several values in a cell, from text with a separator or from a list column."""
 
     def __init__(self, column: str, key: str, config: MultiValuedConfig):
@@ -197,7 +189,7 @@ class MultiValued:
             raise InputError(f"{key}.separator='': expected at least one character.")
         self.name, self.want = column, Want(column, "list", f"{key}.columns")
         self.max_length, self._separator = config.max_length, config.separator
-        self.encoder: TextEncoder = _text_encoder(column, key, config)
+        self.encoder = _text_encoder(column, key, config)
 
     def _items(self, block: Block) -> tuple[pa.Array, np.ndarray]:
         """The values that are kept, string (M,), and how many of them each row has, int (N,)."""
@@ -210,20 +202,6 @@ class MultiValued:
 
     def observe(self, block: Block):
         self.encoder.observe(self._items(block)[0])
-
-    @property
-    def fit(self) -> TextEncoder:
-        return self.encoder
-
-    def finish(self, folder: Path):
-        self.encoder.finish(folder)
-
-    def restore(self, encoding: dict, folder: Path):
-        self.encoder.restore(folder)
-
-    @property
-    def num_rows(self) -> int:
-        return self.encoder.num_rows
 
     @property
     def encoding(self) -> dict:
