@@ -6,7 +6,8 @@ In a network namespace of its own nobody else uses the loopback interface. For e
 twice, of few and of more steps: the difference of the bytes received, over that of the steps, is what a step sends;
 starting, evaluations and checkpoints cost the same in both. Batches hold random values of hashed features, so the
 number of different rows that one uses hardly depends on the size of the table. Memory is the highest of each process
-(VmHWM), the reading of a checkpoint back included; table bytes are weights and optimizer slots.
+(VmHWM), the reading of a checkpoint back included; table bytes are weights and optimizer slots. CPU is the time that
+the processes of a job took together for a step, again the difference of the two runs.
 """
 
 import argparse
@@ -26,13 +27,14 @@ FEATURES = ["a", "b", "c", "d"]
 STEPS = (100, 300)
 BATCH_SIZE = 512
 SLOTS = 2  # of lazy_adam
-HEADER = """\
-| rows in tables | table, MiB | kB a step | RSS of servers, MiB | of workers | of the chief | train rows/s | seconds |
-|---|---|---|---|---|---|---|---|"""
+HEAD = (
+    "rows in tables", "table, MiB", "kB a step", "CPU of servers, ms a step", "CPU of workers", "RSS of servers, MiB",
+    "RSS of workers", "RSS of the chief", "train rows/s", "seconds",
+)  # fmt: skip
 
 
 def main(sizes: list[int], width: int, workers: int, servers: int):
-    print(HEADER, flush=True)
+    print(f"| {' | '.join(HEAD)} |\n{'|---' * len(HEAD)}|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
         write_data(Path(folder))
         for rows in sizes:
@@ -73,14 +75,17 @@ def run(folder: Path, rows: int, width: int, steps: int, workers: int, servers: 
     before, started = received(), time.monotonic()
     processes = start(words, workers, servers)
     memory: dict[str, int] = {}
+    cpu: dict[str, float] = {}
     while processes["chief 0"].poll() is None:
         memory |= {name: max(memory.get(name, 0), peak(p.pid)) for name, p in processes.items()}
+        cpu |= {name: max(cpu.get(name, 0), cpu_seconds(p.pid)) for name, p in processes.items()}
         time.sleep(0.05)
     codes = {name: p.wait(60) for name, p in processes.items()}
     assert not any(codes.values()), codes
     report = json.loads((folder / f"run-{rows}-{steps}/report.json").read_text(encoding="utf-8"))
     subprocess.run(["rm", "-r", f"{folder}/run-{rows}-{steps}"], check=True)
-    return {"bytes": received() - before, "memory": memory, "report": report, "seconds": time.monotonic() - started}
+    seconds = time.monotonic() - started
+    return {"bytes": received() - before, "memory": memory, "cpu": cpu, "report": report, "seconds": seconds}
 
 
 def start(words: list[str], workers: int, servers: int) -> dict[str, subprocess.Popen]:
@@ -112,6 +117,20 @@ def peak(pid: int) -> int:
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM")), 0)
 
 
+def cpu_seconds(pid: int) -> float:
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def cpu_of(job: str, few: dict, more: dict) -> float:
+    """Milliseconds a step of all processes of a job together."""
+    taken = [sum(seconds for name, seconds in run["cpu"].items() if name.startswith(job)) for run in (few, more)]
+    return 1000 * (taken[1] - taken[0]) / (STEPS[1] - STEPS[0])
+
+
 def line(rows: int, width: int, few: dict, more: dict) -> str:
     table = rows * width * 4 * (1 + SLOTS)
     per_step = (more["bytes"] - few["bytes"]) / (STEPS[1] - STEPS[0]) / 1000
@@ -120,7 +139,8 @@ def line(rows: int, width: int, few: dict, more: dict) -> str:
         ", ".join(f"{memory[name] / 2**20:,.0f}" for name in memory if name.startswith(job)) for job in ("ps", "worker")
     )
     return (
-        f"| {rows:,} | {table / 2**20:,.0f} | {per_step:.0f} | {servers} | {workers} | "
+        f"| {rows:,} | {table / 2**20:,.0f} | {per_step:.0f} | {cpu_of('ps', few, more):.1f} | "
+        f"{cpu_of('worker', few, more):.1f} | {servers} | {workers} | "
         f"{memory['chief 0'] / 2**20:,.0f} | {more['report']['throughput']['train_rows_per_s']:,.0f} | "
         f"{more['seconds']:.0f} |"
     )
