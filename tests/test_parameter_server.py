@@ -17,6 +17,7 @@ import tempfile
 import time
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -25,6 +26,7 @@ from rectrain.cluster import Member, free_addresses
 from rectrain.errors import InputError
 from rectrain.features import tables
 from rectrain.features.tables import normal_columns
+from rectrain.optimizers.groups import GroupedOptimizer
 from rectrain.optimizers.parts import pieces
 from rectrain.outputs.run_report import weights_sha256
 from rectrain.training import variable_files, watch
@@ -52,6 +54,10 @@ from tests.test_multi_worker import by_case
 OF_WHOLE_TABLES = ("deepfm", "adam", "l2_table")  # regularize=frequency, adam, regularize=table: refused
 SUPPORTED = tuple(case for case in CASES if case not in OF_WHOLE_TABLES)
 SERVERS = 3  # tables of unequal parts
+MOVES_BY_GRADIENT = {
+    "name": "sgd", "learning_rate": 1.0, "rates": "constant", "lambda1": 0.0,
+    "regularize": "batch", "l2_embedding": 0.0, "l2_dense": 0.0, "clip_norm": None,
+}  # fmt: skip
 RUN = (
     "model=deepfm", "data.sample.rows=3000", "trainer.batch_size=70", "trainer.epochs=2", "trainer.steps_per_call=5",
     "model.hidden_units=[8]", "trainer.shuffle_rows=700", "hydra.run.dir=run", "data.group=C1",
@@ -63,10 +69,13 @@ LONG = ("trainer.epochs=60", "trainer.patience=null", "trainer.save_every_s=3", 
 # Steps, in one process that is chief, worker and servers.
 
 
-def cluster_of_one_process(num_servers: int):
-    told = {"chief": free_addresses(1), "worker": free_addresses(1), "ps": free_addresses(num_servers)}
+def cluster_of_one_process(num_servers: int, num_workers: int = 1):
+    told = {"chief": free_addresses(1), "worker": free_addresses(num_workers), "ps": free_addresses(num_servers)}
     spec = tf.train.ClusterSpec(told)
-    servers = [tf.distribute.Server(spec, job, i) for job in ("worker", "ps") for i in range(len(told[job]))]
+    threads = tf.compat.v1.ConfigProto(inter_op_parallelism_threads=8)  # a worker that waits for a server keeps one
+    servers = [
+        tf.distribute.Server(spec, job, i, config=threads) for job in ("worker", "ps") for i in range(len(told[job]))
+    ]
     resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
         spec, task_type="chief", task_id=0, rpc_layer="grpc"
     )
@@ -154,6 +163,35 @@ def test_one_worker_learns_on_servers_what_one_process_learns(case):
     if not {*L2_AND_CLIP} <= {*CASES[case]}:
         for name, value in expected.items():
             np.testing.assert_array_equal(received[name], value, err_msg=name)
+
+
+@pytest.mark.own_process
+def test_of_what_two_workers_do_at_the_same_time_every_move_and_step_counts():
+    """Steps of gradient 1 at a rate of 1, of a whole weight and of the even rows of a table."""
+    strategy, servers = cluster_of_one_process(2, num_workers=2)
+    coordinator = tf.distribute.coordinator.ClusterCoordinator(strategy)
+    with strategy.scope():
+        dense, table = (keras.Variable(np.zeros(shape, "float32")) for shape in ((7,), (10, 3)))
+        optimizer = GroupedOptimizer(MOVES_BY_GRADIENT, CONSTANT)
+        optimizer.build([dense, table])
+
+    def move():
+        rows = tf.IndexedSlices(tf.ones((5, 3)), tf.range(0, 10, 2), tf.constant((10, 3)))
+        optimizer.apply([tf.ones(7), rows], [dense, table])
+
+    def unit():
+        return tf.while_loop(lambda step: step < 20, lambda step: (strategy.run(move), step + 1)[1:], (0,))
+
+    function = tf.function(unit, autograph=False)
+    for _ in range(25):
+        coordinator.schedule(function)
+    coordinator.join()
+    assert int(optimizer.step.numpy()) == 500
+    np.testing.assert_array_equal(dense.numpy(), np.full(7, -500))
+    # TensorFlow adds to rows without a lock: two adds within nanoseconds may count as one.
+    np.testing.assert_allclose(table.numpy()[::2], -500, atol=2)
+    np.testing.assert_array_equal(table.numpy()[1::2], 0)
+    assert len(servers) == 4
 
 
 # Runs of real processes.
