@@ -65,6 +65,13 @@ RUN = (
 ON_SERVERS = "strategy=parameter_server"
 LONG = ("trainer.epochs=60", "trainer.patience=null", "trainer.save_every_s=3", "trainer.steps_per_call=40")
 
+# What is lost costs most here: .002 to .007 of AUC where steps did not count, .007 to .015 where workers set rows.
+AMID_ITS_CLIMB = (
+    "model=lr", "~model.hidden_units", "data.sample.rows=60000", "trainer.epochs=1", "optimizer.learning_rate=3e-4",
+)  # fmt: skip
+# Earlier a DeepFM has found its pairs of values or not, by chance: runs of one config differ by .03.
+AT_ITS_TOP = ("data.sample.rows=200000", "trainer.epochs=2")
+
 
 # Steps, in one process that is chief, worker and servers.
 
@@ -309,14 +316,13 @@ def test_a_run_on_servers_is_scored_and_exported_by_one_process(tmp_path, rectra
 
 
 @pytest.mark.slow
-def test_two_workers_learn_as_well_as_one_process(tmp_path):
-    """Those that set what they change, instead of adding it, were .001 to .015 worse here: moves were lost."""
-    words = ("data.sample.rows=60000", "trainer.batch_size=256", "trainer.epochs=3", "trainer.steps_per_call=10")
-    alone, served = tmp_path / "alone", tmp_path / "served"
-    for folder in (alone, served):
-        folder.mkdir()
-    expected = run_alone(alone, *words)["metrics"]["test"]["click"]["auc"]["value"]
-    received = run_on_servers(served, 2, 2, *words)["metrics"]["test"]["click"]["auc"]["value"]
+@pytest.mark.parametrize("words", [AMID_ITS_CLIMB, AT_ITS_TOP])
+def test_two_workers_learn_as_well_as_one_process(tmp_path, words):
+    """To .003 of AUC; the same seed differs by .0006 (standard deviation over seeds), either way."""
+    words = (*words, "trainer.batch_size=256", "trainer.steps_per_call=10", "seed=1")
+    expected = run_alone(tmp_path, *words)["metrics"]["test"]["click"]["auc"]["value"]
+    (tmp_path / "run").rename(tmp_path / "alone")
+    received = run_on_servers(tmp_path, 2, 2, *words)["metrics"]["test"]["click"]["auc"]["value"]
     assert abs(received - expected) < 0.003, (received, expected)
 
 
