@@ -346,6 +346,22 @@ def test_a_worker_that_is_killed_and_comes_back_loses_no_row(tmp_path):
 
 
 @pytest.mark.slow
+def test_a_worker_that_stands_still_ends_the_run_after_wait_s(tmp_path):
+    with cluster(tmp_path, 2, 1, *LONG, "strategy.wait_s=20") as processes:
+        processes.start()
+        evaluations(tmp_path, 2)
+        stopped = processes.running["worker 0"]
+        stopped.send_signal(signal.SIGSTOP)
+        code, text = outputs([processes.running["chief 0"]], 120)[0]
+        assert code == 2, text
+        assert "no worker has finished anything for strategy.wait_s=20 s (all can be reached)" in text
+        stopped.send_signal(signal.SIGCONT)
+        code, text = outputs([stopped], 120)[0]
+        assert code == 2, text
+    assert report_of(tmp_path)["status"] == "failed"
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", ["ps 1", "chief 0"])
 def test_a_lost_server_or_chief_ends_the_run_by_name_and_it_goes_on_from_its_checkpoint(tmp_path, lost):
     with cluster(tmp_path, 2, 2, *LONG) as processes:
