@@ -1,6 +1,8 @@
 """The processes of strategy=parameter_server, for the recipe of training: of any other strategy nothing is here."""
 
 import contextlib
+import os
+import threading
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
@@ -9,7 +11,7 @@ from rectrain.commands.prepare import prepare_and_say
 from rectrain.config import TrainConfig
 from rectrain.console import import_tensorflow
 from rectrain.data.manifest import Prepared
-from rectrain.errors import first_line
+from rectrain.errors import InputError, first_line
 from rectrain.signals import Signals
 from rectrain.training.watch import Presence
 
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
     from rectrain.training.steps import Steps
 
 _NAME = "parameter_server"
+_LEAVE_S = 10.0
 
 
 def is_helper(config: TrainConfig) -> bool:
@@ -85,8 +88,17 @@ def connected(
         except BaseException as error:
             why = first_line(error) if isinstance(error, Exception) and str(error) else f"{error or 'interrupted'}."
             end(cluster, f"{cluster.chief}, the chief, ended: {why}")
+            if isinstance(error, InputError):
+                _leave_by_force()
             raise
         end(cluster)
+
+
+def _leave_by_force():
+    """Ends this process in a while: TensorFlow waits without end for a worker that is there and does nothing."""
+    timer = threading.Timer(_LEAVE_S, os._exit, (2,))
+    timer.daemon = True
+    timer.start()
 
 
 def _cluster() -> Cluster:

@@ -36,6 +36,8 @@ class TouchedRowsOptimizer(keras.optimizers.Optimizer):
 
     def __init__(self, *, learning_rate, name: str, slots: tuple[str, ...]):
         super().__init__(learning_rate=learning_rate, name=name)
+        # Keras' own reads the number of steps and sets the next one: of two workers at the same time one did not count.
+        self._iterations.assign_add = tf_variable(self._iterations).assign_add  # type: ignore[method-assign]
         self._slot_names = slots
         self._slots: tuple[list[keras.Variable], ...] = ()  # one list a slot name, in the order of the weights
 
