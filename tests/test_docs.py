@@ -7,7 +7,6 @@ import re
 import shlex
 import typing
 from itertools import dropwhile
-from pathlib import Path
 from types import NoneType
 
 import pytest
@@ -22,20 +21,10 @@ from rectrain.cli import COMMANDS
 from rectrain.evaluation import regression
 from rectrain.hydra_errors import with_key_added
 from rectrain.search.space import parse_space
+from tests.pages import HISTORY, ROOT, TEXTS, TRANSLATION, blocks, first_names, quoted, rows, section, write_yaml
 
-ROOT = Path(__file__).parents[1]
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "data/README.md"]
-TEXTS = {str(page.relative_to(ROOT)): page.read_text(encoding="utf-8") for page in PAGES}
-HISTORY = "docs/LOG.md"  # its commands were those of their day
-TRANSLATION = "README.zh-CN.md"  # tests/test_readme.py holds its commands equal to those of README.md
 OWN_MODEL = "docs/own_model.md"  # tests/test_own_model.py runs its commands
 CRITEO = ROOT / "data/tiny/criteo_tiny.tsv"
-
-
-def blocks(text, language):
-    """The code blocks of a page, without the indent of a list."""
-    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", text, re.M | re.S)
-    return [re.sub(rf"^{indent}", "", code, flags=re.M) for indent, code in found]
 
 
 def commands(program):
@@ -61,29 +50,6 @@ def ci_commands():
     return [(page, words[1:]) for words in split if words[0] == ".venv/bin/rectrain"]
 
 
-def section(page, heading):
-    """The text below a heading, up to the next of its level."""
-    level = heading.split()[0]
-    return re.split(rf"^{level} ", TEXTS[page].split(f"\n{heading}\n")[1], maxsplit=1, flags=re.M)[0]
-
-
-def rows(text):
-    """The cells of each row of the tables in a text, without heads."""
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
-    rules = [i for i, row in enumerate(cells) if set("".join(row)) == {"-"}]
-    return [row for i, row in enumerate(cells) if i not in rules and i + 1 not in rules]
-
-
-def quoted(cell):
-    """What stands between backticks in a cell."""
-    return re.findall(r"`([^`]+)`", cell.replace("\\|", "|"))
-
-
-def first_names(text):
-    return [quoted(row[0])[0] for row in rows(text)]
-
-
 # Commands
 
 
@@ -92,10 +58,7 @@ def conf(tmp_path_factory):
     """The YAML files that the pages tell the reader to write."""
     folder = tmp_path_factory.mktemp("docs")
     for text in TEXTS.values():
-        for block in blocks(text, "yaml"):
-            path = folder / re.search(r"^# (conf/\S+\.yaml)$", block, re.M)[1]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(block, encoding="utf-8")
+        write_yaml(text, folder)
     return folder / "conf"
 
 
