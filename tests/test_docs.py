@@ -166,6 +166,27 @@ def test_design_lists_the_rooms_in_the_order_of_the_layering_test():
     assert [set(quoted(row[0])) for row in rows(section("docs/design.md", "## Rooms"))] == ast.literal_eval(rooms)
 
 
+def test_design_lists_every_command():
+    (listed,) = re.findall(r"The commands are (.*?): the files of", TEXTS["docs/design.md"], re.S)
+    assert sorted(quoted(listed)) == sorted(COMMANDS)
+
+
+def test_every_room_and_file_that_design_names_is_there_and_no_file_is_in_no_room():
+    package = ROOT / "rectrain"
+    modules = {p.stem if p.suffix == ".py" else p.name for p in package.iterdir() if p.suffix == ".py" or p.is_dir()}
+    rooms = {name for row in rows(section("docs/design.md", "## Rooms")) for name in quoted(row[0])}
+    assert rooms == modules - {"__init__", "__pycache__", "configs"}
+    text = TEXTS["docs/design.md"]
+    named = set(re.findall(r"(?<![\w/.<>-])((?:[\w<>-]+/)*[\w<>-]+\.(?:py|yaml))\b", text)) - {
+        "config.yaml"
+    }  # of a run
+    named |= set(re.findall(r"(?<![\w/])(\w+/)", section("docs/design.md", "## The way of the data")))
+    assert len(named) > 50
+    places = [ROOT, package, ROOT / "configs"]
+    absent = {name for name in named if not any(list(at.glob(re.sub("<.*?>", "*", name))) for at in places)}
+    assert not absent
+
+
 def default_of(field, given):
     if field.name in given:
         return given[field.name]
