@@ -4,30 +4,21 @@ A line that begins with `rectrain` runs in this process. Any other line, or a bl
 `rectrain` is a script that makes its words small in the same way.
 """
 
-import gzip
 import json
 import os
-import random
 import re
 import shlex
-import shutil
 import subprocess
 import sys
-import tempfile
-from itertools import islice
-from pathlib import Path
 
-import pyarrow.csv
-import pyarrow.parquet
 import pytest
 import yaml
-from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from rectrain.cluster import free_addresses
-from rectrain.data import sample
-from tests import miniatures
 from tests.clusters import RECTRAIN, ended, outputs, start
+from tests.page_files import GIVEN, program
 from tests.pages import HISTORY, ROOT, TEXTS, TRANSLATION, blocks, write_yaml
+from tests.small_commands import INSTEAD, SAMPLED, small
 
 OWN_MODEL = "docs/own_model.md"  # tests/test_own_model.py runs it, in a copy of the package
 PAGES = [page for page, text in TEXTS.items() if "```sh" in text and page not in (HISTORY, TRANSLATION, OWN_MODEL)]
@@ -60,173 +51,6 @@ GATES = "experiment=|reproduce|fail_if_worse=true"  # on few rows a gate may shu
 IN_OWN_PROCESS = "strategy.cpu_replicas="  # devices that TensorFlow makes once in a process
 
 
-# Commands made small
-
-ROWS = 2000
-SAMPLED = {"criteo", "criteo_log", "movielens", "census_income", "ali_ccp"}  # data of the pages with a built-in sample
-FEW = {
-    "train": ["trainer.epochs=1"],
-    "bench": ["bench.vocabulary=5000", "bench.steps=10", "bench.batch_size=256"],
-}
-INSTEAD = {
-    "online.watch_s": 1,
-    "sweep.trials": 3,
-    "trainer.eval_every_steps": 3,
-    "trainer.schedule.warmup_steps": 3,
-}
-
-
-def small(words):
-    """The words behind `rectrain`, with few rows, steps and runs of a sweep; a later word counts."""
-    if "--" in words:  # rectrain cluster -- a run
-        place = words.index("--") + 1
-        return [*words[:place], *small(words[place:])]
-    command = words[0] if words and words[0].isalpha() else "train"
-    if command not in ("train", "prepare", "online", "bench") or {"--cfg", "--shell-completion"} & {*words}:
-        return words
-    named = {word.partition("=")[0]: word.partition("=")[2] for word in words}
-    more = [f"{key}={value}" for key, value in INSTEAD.items() if key in named]
-    if "sweep" in named:
-        more += [] if "sweep.trials" in named else ["sweep.trials=2"]
-    elif command == "train" and "trainer.batch_size" not in named:
-        more.append("trainer.batch_size=256")
-    from_files = named.get("experiment", "").startswith("bars/")
-    if command != "bench" and named.get("data", "criteo") in SAMPLED and not from_files:
-        more.append(f"data.sample.rows={ROWS}")
-    given = short_sweep(words) if "-m" in words else words
-    return [*given, *FEW.get(command, []), *more]
-
-
-def short_sweep(words):
-    """Two values of the first key that is swept and of the seed, one of the others."""
-    given, most = [], 2
-    for word in words:
-        parsed = OverridesParser.create().parse_override(word) if "=" in word else None
-        if parsed and parsed.is_sweep_override():
-            values = islice(parsed.sweep_string_iterator(), 2 if parsed.key_or_group == "seed" else most)
-            word, most = f"{parsed.key_or_group}={','.join(values)}", 1
-        given.append(word)
-    return given
-
-
-# What a reader has in the folder
-
-
-def criteo(path, *, rows=400, seed=1):
-    """A file of raw rows in Criteo's layout, gzipped where its name says so."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    plain = path.with_name(path.name.removesuffix(".gz"))
-    with tempfile.TemporaryDirectory() as folder:
-        sample.write("criteo", Path(folder) / "rows.tsv", rows=rows, seed=seed)
-        text = (Path(folder) / "rows.tsv").read_bytes()
-    path.write_bytes(text if plain == path else gzip.compress(text))
-
-
-def days(folder, ending):
-    for day in (1, 2):
-        criteo(folder / f"raw/day{day}.tsv{ending}", seed=day)
-
-
-def csv(path, line, *, rows=300, header=None):
-    """Lines that a function makes of a random generator."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    rng = random.Random(path.name)
-    path.write_text("".join(f"{text}\n" for text in [*([header] if header else []), *(line(rng) for _ in range(rows))]))
-
-
-def page_view(rng):
-    return f"{rng.randrange(2)}\tp{rng.randrange(9)}\t{rng.choice(['1', '2', 'NULL'])}\t{rng.random():.3f}"
-
-
-def rent(rng):
-    return f"{rng.choice([-1, 1])} {rng.randrange(20)}:1 {20 + rng.randrange(20)}:1 40:{rng.randrange(30)}"
-
-
-def shop_event(rng):
-    item = rng.randrange(20)
-    action = rng.choice(["view", "buy", "cart"])
-    return f"u{rng.randrange(20)},i{item},c{item % 4},{action},{1511658000 + rng.randrange(10**6)}"
-
-
-def visits(folder, path):
-    (folder / path).parent.mkdir(parents=True, exist_ok=True)
-    read = pyarrow.csv.ConvertOptions(column_types={"seen_at": pyarrow.string()})
-    table = pyarrow.csv.read_csv(ROOT / "data/tiny/visits_tiny.csv", convert_options=read)
-    pyarrow.parquet.write_table(table, folder / path)
-
-
-def downloads(folder):
-    """An archive as Frappe's, and the list that names it for scripts/download.sh."""
-    miniatures.write("frappe_x1", folder / "published")
-    archive = shutil.make_archive(folder / "frappe_x1", "zip", folder / "published")
-    (folder / "downloads.txt").write_text(f"frappe_x1 url file://{archive}\n", encoding="utf-8")
-
-
-def libfm(folder):
-    miniatures.write_libfm(miniatures.MOVIELENS, folder)
-    for split, name in {"train": "train", "valid": "validation", "test": "test"}.items():
-        (folder / f"{split}.libfm").rename(folder / f"ml-tag.{name}.libfm")
-
-
-SBATCH = """#!/bin/bash
-# Stands for SLURM's: runs the jobs of an array one after the other, then prints the number of the array.
-set -e
-for word; do case $word in --array=1-*) tasks=${word#--array=1-} ;; esac; done
-for task in $(seq "$tasks"); do SLURM_ARRAY_TASK_ID=$task bash -c "${@: -1}" >&2; done
-echo 7
-"""
-
-
-def program(folder, name, text):
-    path = folder / "bin" / name
-    path.parent.mkdir(exist_ok=True)
-    path.write_text(text, encoding="utf-8")
-    path.chmod(0o755)
-
-
-def readme(folder):
-    days(folder, ".gz")
-    criteo(folder / "new/1.tsv")
-    shutil.copy(ROOT / "data/tiny/visits_tiny.csv", folder / "visits.csv")
-    miniatures.write("criteo_x1", folder / "data/criteo_x1")
-
-
-def online(folder):
-    days(folder, ".gz")
-    days(folder, "")
-
-
-def own_dataset(folder):
-    shutil.copytree(ROOT / "data/tiny", folder / "data/tiny")
-    csv(folder / "raw/pages/views.tsv", page_view)
-    csv(folder / "raw/rented/rented.libfm", rent)
-    visits(folder, "raw/visits.parquet")
-
-
-def preparation(folder):
-    write_yaml(TEXTS["docs/own_dataset.md"], folder)
-    visits(folder, "visits/date=2024-01-01/country=CH/part-00000.snappy.parquet")
-    program(folder, "sbatch", SBATCH)
-
-
-def recipes(folder):
-    (folder / "scripts").symlink_to(ROOT / "scripts")
-    downloads(folder)
-    libfm(folder)
-
-
-GIVEN = {
-    "README.md": readme,
-    "docs/benchmarks.md": lambda folder: (folder / "scripts").symlink_to(ROOT / "scripts"),
-    "docs/online.md": online,
-    "docs/own_dataset.md": own_dataset,
-    "docs/preparation.md": preparation,
-    "docs/quick_start.md": lambda folder: days(folder, ".gz"),
-    "docs/recipes.md": recipes,
-    "docs/sequences.md": lambda folder: csv(folder / "log.csv", shop_event, header="user,item,category,action,time"),
-    "docs/serving.md": lambda folder: [criteo(folder / "new/1.tsv"), criteo(folder / "labelled/1.tsv")],
-    "docs/sweeps.md": lambda folder: criteo(folder / "train_110k.tsv.gz"),
-}
 BEFORE = {  # runs that a page takes for granted
     "README.md": [
         "rectrain model=lr data=criteo hydra.run.dir=outputs/good",
@@ -235,21 +59,27 @@ BEFORE = {  # runs that a page takes for granted
 }
 
 
-# The tests
-
-
 def steps(page):
-    """(line of a ```sh block, the ```text that stands below it) in their order, without comments.
+    """(line of a ```sh block, the ```text that stands below it) in their order.
 
-    A block without a line of `rectrain`, make or pip is a step as a whole.
+    A block without a line of `rectrain`, make or pip is a step as a whole, and so is one of Python that names no file.
     """
-    found = []
-    for code, shown in re.findall(r"^ *```sh\n(.*?)^ *```\n(?:\n```text\n(.*?)```)?", TEXTS[page], re.M | re.S):
+    found, shown_below = [], r"(?:\n```text\n(.*?)```)?"
+    for language, code, shown in re.findall(
+        rf"^ *```(sh|python)\n(.*?)^ *```\n{shown_below}", TEXTS[page], re.M | re.S
+    ):
+        if language == "python":
+            found += [] if names_file(code) else [(f"python - <<'EOF'\n{code}EOF", shown)]
+            continue
         lines = [line.strip() for line in code.splitlines() if line and not line.startswith("#")]
         if not any(re.match(r"(rectrain|make|pip)\b", line) for line in lines):
             lines = [code.rstrip()]
         found += [*((line, "") for line in lines[:-1]), (lines[-1], shown)]
     return found
+
+
+def names_file(code):
+    return re.match(r"# \S+\.py\n", code)
 
 
 def without_comment(line):
@@ -268,7 +98,7 @@ def reader(rectrain, tmp_path, monkeypatch):
     program(
         tmp_path,
         "rectrain",
-        f"#!{sys.executable}\nimport sys\n\nfrom rectrain.cli import main\nfrom tests.test_docs_run import small\n\n"
+        f"#!{sys.executable}\nimport sys\n\nfrom rectrain.cli import main\nfrom tests.small_commands import small\n\n"
         "sys.argv[1:] = small(sys.argv[1:])\nmain()\n",
     )
     for name in ("python", "python3"):
@@ -287,7 +117,9 @@ def reader(rectrain, tmp_path, monkeypatch):
         if line.startswith("rectrain") and IN_OWN_PROCESS not in line:
             code, out, err = rectrain(*small(shlex.split(line, comments=True)[1:]))
         else:
-            done = subprocess.run(["bash", "-ec", line], cwd=tmp_path, capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                ["bash", "-eo", "pipefail", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False
+            )
             code, out, err = done.returncode, done.stdout, done.stderr
         assert code == 0 or (code == 3 and re.search(GATES, line)), f"{line}\n{out}{err}"
         return out
@@ -336,6 +168,18 @@ def test_what_is_not_run_or_run_smaller_stands_on_a_page():
     assert set(NOT_RUN) <= set(every)
     assert [said for said in SMALLER if not any(said in step for step in every)] == []
     assert {*GIVEN, *BEFORE} <= set(PAGES)
+    keys = [*(f"{key}=" for key in INSTEAD), *(f"data={name}" for name in SAMPLED)]
+    assert [key for key in keys if not any(key in step for step in every)] == []
+
+
+def test_no_block_is_of_a_language_that_no_test_reads():
+    found = {(page, name) for page in PAGES for name in re.findall(r"^ *```(\w+)$", TEXTS[page], re.M)}
+    elsewhere = {
+        ("docs/preparation.md", "make"),  # tests/test_stages.py
+        ("docs/scaling.md", "bash"),  # below
+        ("docs/scaling.md", "yml"),
+    }
+    assert {(page, name) for page, name in found if name not in ("sh", "python", "yaml", "text")} == elsewhere
 
 
 def test_every_transcript_is_what_is_said(rectrain):
@@ -349,12 +193,14 @@ def test_every_transcript_is_what_is_said(rectrain):
 # Jobs of schedulers, as far as this machine is one node of theirs
 
 
-def of_page(language, number=0):
-    return blocks(TEXTS["docs/scaling.md"], language)[number]
+def of_page(language):
+    (block,) = blocks(TEXTS["docs/scaling.md"], language)
+    return block
 
 
 @pytest.mark.slow
 def test_the_job_for_slurm_trains(reader, tmp_path, monkeypatch):
+    assert names_file(of_page("python"))[0] == "# cluster.py\n"
     (tmp_path / "cluster.py").write_text(of_page("python").replace("2222", free_port()), encoding="utf-8")
     program(tmp_path, "srun", '#!/bin/sh\nexec "$@"\n')
     told = {"PROCID": 0, "STEP_NUM_TASKS": 1, "STEP_NODELIST": "localhost", "STEP_TASKS_PER_NODE": 1, "NTASKS": 1}
