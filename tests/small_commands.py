@@ -4,7 +4,7 @@ from itertools import islice
 
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
-ROWS = 2000
+ROWS = 1200
 SAMPLED = {"criteo", "criteo_log", "movielens", "census_income", "ali_ccp"}  # data of the pages with a built-in sample
 FEW = {
     "train": ["trainer.epochs=1"],
