@@ -108,10 +108,11 @@ def fields_of(path):
     text = path.read_text(encoding="utf-8")
     value = {key: inner for key, inner in (yaml.safe_load(text) or {}).items() if key not in ("defaults", "hydra")}
     if "sweep" in value:  # which the sweeper reads, and no job has
-        found |= {*fields_set([config.SearchConfig], value.pop("sweep"), "sweep")}
-    return found | {*fields_set([root(path, text)], value, "")}
+        found |= {*fields_set([config.SearchConfig], value.pop("sweep"), f"{path.name}.sweep")}
+    return found | {*fields_set([root(path, text)], value, path.name)}
 
 
+# Keys below hydra: are Hydra's, which refuses those that it does not know.
 FILES = [path for path in sorted(CONFIGS.rglob("*.yaml")) if path.parent != CONFIGS / "hydra/sweeper"]
 SECTIONS = [kind for kind in vars(config).values() if dataclasses.is_dataclass(kind) and kind is not config.Range]
 
