@@ -24,6 +24,9 @@ from rectrain.search.space import parse_space
 from tests.pages import HISTORY, ROOT, TEXTS, TRANSLATION, blocks, first_names, quoted, rows, section, write_yaml
 
 OWN_MODEL = "docs/own_model.md"  # tests/test_own_model.py runs its commands
+QUICK_START = (
+    "docs/quick_start.md"  # tests/test_docs_run.py runs it among the fast tests, the other pages among the slow
+)
 CRITEO = ROOT / "data/tiny/criteo_tiny.tsv"
 
 
@@ -68,7 +71,9 @@ def first_of_sweep(override):
 
 
 @pytest.mark.parametrize(
-    ("page", "words"), [*commands("rectrain"), *ci_commands()], ids=lambda x: x if isinstance(x, str) else " ".join(x)
+    ("page", "words"),
+    [(page, words) for page, words in [*commands("rectrain"), *ci_commands()] if page != QUICK_START],
+    ids=lambda x: x if isinstance(x, str) else " ".join(x),
 )
 def test_every_command_composes(page, words, conf):
     check_composes(words, conf)
