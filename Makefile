@@ -29,16 +29,16 @@ run: $(INSTALLED)  ## Train model=dcn data=criteo on the built-in sample and wri
 	$(BIN)/rectrain model=dcn data=criteo
 
 test: $(INSTALLED)  ## Run the fast tests, JOBS=2 files at a time
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 
 test-slow: $(INSTALLED)  ## Run all tests, the slow ones too
-	$(BIN)/python -m pytest -m 'slow or not slow'
+	$(BIN)/python -m pytest -q -m 'slow or not slow'
 
 check: $(INSTALLED)  ## Lint, format, types, then the fast tests
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
+	$(BIN)/python -m pytest -q -n $(JOBS) --dist loadfile
 
 fuzz: $(INSTALLED)  ## Feed commands CASES=50000 mutated inputs, about half an hour; SEED=1
 	$(BIN)/python scripts/fuzz.py --cases $(CASES) --seed $(SEED)

@@ -55,7 +55,7 @@ class Search(Sweeper):
 
         section = _resolved(self.config)["sweep"]
         self.search = search_config(section)
-        self.space = parse_space(section["space"])
+        self.space = parse_space(self.search.space)
         self.words = self._words_of_all(arguments)
         raw = self._composed([])
         self._check_space(raw)

@@ -191,7 +191,8 @@ def _check_encoding(encoding: dict, key: str):
     kind = encoding.get("type")
     if not isinstance(kind, str) or kind not in _ENCODINGS:
         raise InputError(f"{key}.type={kind!r}: expected one of {', '.join(_ENCODINGS)}.")
-    for name, expected in _ENCODINGS[kind].items():
+    is_hashed = kind == "log_square" and "shift" in encoding  # by `rectrain online`
+    for name, expected in _ENCODINGS["shared_hash" if is_hashed else kind].items():
         parse(expected, encoding.get(name), f"{key}.{name}")
     if "file" in encoding and not _FILE.fullmatch(encoding["file"]):
         raise InputError(f"{key}.file={encoding['file']!r}: expected a file of the folder vocab, as vocab/C1.parquet.")

@@ -7,7 +7,6 @@ import re
 import shlex
 import typing
 from itertools import dropwhile
-from pathlib import Path
 from types import NoneType
 
 import pytest
@@ -22,20 +21,13 @@ from rectrain.cli import COMMANDS
 from rectrain.evaluation import regression
 from rectrain.hydra_errors import with_key_added
 from rectrain.search.space import parse_space
+from tests.pages import HISTORY, ROOT, TEXTS, TRANSLATION, blocks, first_names, quoted, rows, section, write_yaml
 
-ROOT = Path(__file__).parents[1]
-PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").glob("*.md")), ROOT / "data/README.md"]
-TEXTS = {str(page.relative_to(ROOT)): page.read_text(encoding="utf-8") for page in PAGES}
-HISTORY = "docs/LOG.md"  # its commands were those of their day
-TRANSLATION = "README.zh-CN.md"  # tests/test_readme.py holds its commands equal to those of README.md
 OWN_MODEL = "docs/own_model.md"  # tests/test_own_model.py runs its commands
+QUICK_START = (
+    "docs/quick_start.md"  # tests/test_docs_run.py runs it among the fast tests, the other pages among the slow
+)
 CRITEO = ROOT / "data/tiny/criteo_tiny.tsv"
-
-
-def blocks(text, language):
-    """The code blocks of a page, without the indent of a list."""
-    found = re.findall(rf"^( *)```{language}\n(.*?)^ *```", text, re.M | re.S)
-    return [re.sub(rf"^{indent}", "", code, flags=re.M) for indent, code in found]
 
 
 def commands(program):
@@ -61,29 +53,6 @@ def ci_commands():
     return [(page, words[1:]) for words in split if words[0] == ".venv/bin/rectrain"]
 
 
-def section(page, heading):
-    """The text below a heading, up to the next of its level."""
-    level = heading.split()[0]
-    return re.split(rf"^{level} ", TEXTS[page].split(f"\n{heading}\n")[1], maxsplit=1, flags=re.M)[0]
-
-
-def rows(text):
-    """The cells of each row of the tables in a text, without heads."""
-    lines = [line for line in text.splitlines() if line.startswith("|")]
-    cells = [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in lines]
-    rules = [i for i, row in enumerate(cells) if set("".join(row)) == {"-"}]
-    return [row for i, row in enumerate(cells) if i not in rules and i + 1 not in rules]
-
-
-def quoted(cell):
-    """What stands between backticks in a cell."""
-    return re.findall(r"`([^`]+)`", cell.replace("\\|", "|"))
-
-
-def first_names(text):
-    return [quoted(row[0])[0] for row in rows(text)]
-
-
 # Commands
 
 
@@ -92,10 +61,7 @@ def conf(tmp_path_factory):
     """The YAML files that the pages tell the reader to write."""
     folder = tmp_path_factory.mktemp("docs")
     for text in TEXTS.values():
-        for block in blocks(text, "yaml"):
-            path = folder / re.search(r"^# (conf/\S+\.yaml)$", block, re.M)[1]
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(block, encoding="utf-8")
+        write_yaml(text, folder)
     return folder / "conf"
 
 
@@ -105,7 +71,9 @@ def first_of_sweep(override):
 
 
 @pytest.mark.parametrize(
-    ("page", "words"), [*commands("rectrain"), *ci_commands()], ids=lambda x: x if isinstance(x, str) else " ".join(x)
+    ("page", "words"),
+    [(page, words) for page, words in [*commands("rectrain"), *ci_commands()] if page != QUICK_START],
+    ids=lambda x: x if isinstance(x, str) else " ".join(x),
 )
 def test_every_command_composes(page, words, conf):
     check_composes(words, conf)
@@ -201,6 +169,27 @@ def test_design_lists_the_rooms_in_the_order_of_the_layering_test():
     tree = ast.parse((ROOT / "tests/test_layering.py").read_text(encoding="utf-8"))
     (rooms,) = [n.value for n in tree.body if isinstance(n, ast.Assign) and n.targets[0].id == "ROOMS"]
     assert [set(quoted(row[0])) for row in rows(section("docs/design.md", "## Rooms"))] == ast.literal_eval(rooms)
+
+
+def test_design_lists_every_command():
+    (listed,) = re.findall(r"The commands are (.*?): the files of", TEXTS["docs/design.md"], re.S)
+    assert sorted(quoted(listed)) == sorted(COMMANDS)
+
+
+def test_every_room_and_file_that_design_names_is_there_and_no_file_is_in_no_room():
+    package = ROOT / "rectrain"
+    modules = {p.stem if p.suffix == ".py" else p.name for p in package.iterdir() if p.suffix == ".py" or p.is_dir()}
+    rooms = {name for row in rows(section("docs/design.md", "## Rooms")) for name in quoted(row[0])}
+    assert rooms == modules - {"__init__", "__pycache__", "configs"}
+    text = TEXTS["docs/design.md"]
+    named = set(re.findall(r"(?<![\w/.<>-])((?:[\w<>-]+/)*[\w<>-]+\.(?:py|yaml))\b", text)) - {
+        "config.yaml"
+    }  # of a run
+    named |= set(re.findall(r"(?<![\w/])(\w+/)", section("docs/design.md", "## The way of the data")))
+    assert len(named) > 50
+    places = [ROOT, package, ROOT / "configs"]
+    absent = {name for name in named if not any(list(at.glob(re.sub("<.*?>", "*", name))) for at in places)}
+    assert not absent
 
 
 def default_of(field, given):

@@ -173,6 +173,7 @@ FTRL, DEEP = ["optimizer.beta=1"], ["online.batch_size=16", "model=deepfm", "opt
         (FTRL, ("0", "", "", "")),
         ([*FTRL, "optimizer.lambda1=0.5"], ("1", "new", "|x||w", "-3")),
         ([*FTRL, "online.batch_size=16"], ("1", "b", "y", "0")),
+        ([*FTRL, "data.features.sizes.transform=log_square"], ("1", "a", "x", "2.5")),  # numbers that became categories
         (DEEP, ("0", "a", "x|z|x|y", "2.5")),
         (DEEP, ("1", "", "", "")),
     ],

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.small_commands import small
+
 ROOT = Path(__file__).parents[1]
 PAGE = (ROOT / "docs/own_model.md").read_text(encoding="utf-8")
 
@@ -24,17 +26,16 @@ def test_the_model_of_the_page_is_found_listed_and_trained(tmp_path):
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(code.split("\n", 1)[1], encoding="utf-8")
     words = [shlex.split(line)[1:] for line in re.search(r"```sh\n(.*?)```", PAGE, re.S)[1].splitlines()]
-    small = ["data.sample.rows=2000", "trainer.epochs=1", "hydra.run.dir=out"]
 
     listed = call(tmp_path, "models", "--config-dir", "conf")
     assert "nfm                 Neural factorization machine: He and Chua 2017, arXiv:1708.05027." in listed
-    for line in words:
+    for number, line in enumerate(words):
         assert line[:3] == ["--config-dir", "conf", "model=nfm"]
-    call(tmp_path, *words[1], *small)
-    report = json.loads((tmp_path / "out/report.json").read_text(encoding="utf-8"))
-    assert report["status"] == "done"
-    assert report["model"] == "nfm"
-    assert 0.4 < report["metrics"]["test"]["click"]["auc"]["value"] < 1
+        call(tmp_path, *small(line), f"hydra.run.dir=out/{number}")
+        report = json.loads((tmp_path / f"out/{number}/report.json").read_text(encoding="utf-8"))
+        assert report["status"] == "done"
+        assert report["model"] == "nfm"
+        assert 0.4 < report["metrics"]["test"]["click"]["auc"]["value"] < 1
     assert "model.hidden_unitz: no such key. Did you mean 'hidden_units'?" in call(
         tmp_path, *words[0], "model.hidden_unitz=[8]", code=2
     )

@@ -5,7 +5,7 @@ import struct
 
 import pytest
 
-from tests.test_docs import ROOT, TEXTS, TRANSLATION, blocks, quoted, rows, section
+from tests.pages import ROOT, TEXTS, TRANSLATION, blocks, quoted, rows, section
 
 ENGLISH, CHINESE = TEXTS["README.md"], TEXTS[TRANSLATION]
 SOURCES = {  # letter of the README -> where the AUC stands: section, or section and heading of the column

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from rectrain.outputs import charts, figures, formats, html, report
+from rectrain.training.monitor import HIGHER_IS_BETTER
 
 METRICS = ("auc", "logloss", "gauc", "pr_auc", "pcoc", "ne")
 
@@ -450,3 +451,8 @@ def test_a_gap_breaks_the_line_and_the_y_axis_points_up():
 )
 def test_numbers_as_people_read_them(made, expected):
     assert made == expected
+
+
+def test_every_metric_has_a_name_a_column_and_a_meaning():
+    assert set(html.TABLE_METRICS) == set(formats.METRIC_NAMES) == set(HIGHER_IS_BETTER)
+    assert set(html.MEANINGS) == set(formats.METRIC_NAMES.values())

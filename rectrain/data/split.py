@@ -132,7 +132,7 @@ def first_fractions(split: SplitConfig) -> list[float]:
     return [np.inf if last else start for start, last in zip(starts, _is_last(split), strict=True)]
 
 
-def _is_last(split):
+def _is_last(split: SplitConfig) -> tuple[bool, bool]:
     """Whether train, and valid, have nothing after them: a sum a rounding error below 1 must not open a split."""
     return split.valid == split.test == 0, split.test == 0
 
