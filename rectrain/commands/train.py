@@ -14,10 +14,11 @@ from rectrain.console import be_quiet, import_tensorflow, open_log, say, speaks_
 from rectrain.data.manifest import Prepared
 from rectrain.errors import GateError, InputError, StoppedError
 from rectrain.memory import forget_peak
-from rectrain.run_dir import RunDir, write_whole
+from rectrain.outputs.mlflow_run import import_mlflow
+from rectrain.run_dir import RunDir
 from rectrain.same_config import check_same, deciding, difference, word
 from rectrain.schema import Schema
-from rectrain.search.pruning import PRUNED, Pruner
+from rectrain.search.pruning import PRUNED
 from rectrain.sections import train_config
 from rectrain.signals import Signals
 from rectrain.tasks import from_config
@@ -86,8 +87,8 @@ def _run(
     config: TrainConfig, raw, run_dir: RunDir, checkpoints: Path, config_yaml, command, swept, signals, team
 ) -> dict:
     forget_peak()
-    if team.is_chief:
-        _check_tracker(config)
+    if team.is_chief and config.tracker.name != "none":
+        import_mlflow()  # where it is missing nothing is prepared first
     started, clock = datetime.now(UTC), time.perf_counter()
     with parameter_server.presence(config) as stack:  # of the chief, which others wait for
         prepared = prepare_and_say(config.data)
@@ -96,13 +97,14 @@ def _run(
         # TensorFlow is loaded here, after everything that can be wrong without it.
         import_tensorflow()
         presence = stack.pop_all()
+    from rectrain.outputs.tracking import Tracker
     from rectrain.training.build import build_trainer
     from rectrain.training.trainer import readers_of
 
     _check_alike(team, prepared)
     fixed = {**deciding(raw), "prepared data": prepared.folder.name}  # it names all that the files and the schema are
     fixed["trainer"]["readers"] = readers_of(config.trainer, team).number
-    tracker = _Tracker(run_dir, config, swept, team)
+    tracker = Tracker(run_dir, config, swept, team)
     hello = {**deciding(raw), "resume": config.resume}
     with parameter_server.connected(config, prepared, hello, presence) as (strategy, workers_for):
         with team.naming_the_lost():
@@ -209,66 +211,6 @@ def _header(config: TrainConfig, prepared: Prepared, trainer, run_dir: RunDir) -
     if trainer.done.step:
         lines["resumed"] = f"after step {trainer.done.step:,}"
     return "\n".join(["", *(f"{name:<{LABEL_WIDTH}}{text}" for name, text in lines.items())])
-
-
-class _Tracker:
-    """Writes each evaluation to metrics.jsonl, TensorBoard's events, the terminal, and to the tracker of the config."""
-
-    def __init__(self, run_dir: RunDir, config: TrainConfig, swept: dict, team: Alone):
-        from rectrain.outputs.events import EventWriter
-
-        self.run_dir, self.resume = run_dir, config.resume
-        self._events = EventWriter(run_dir.tensorboard, swept)
-        self._mlflow = _mlflow_run(config, run_dir) if team.is_chief else None
-        self._pruner = Pruner.of(run_dir.path) if team.num_members == 1 else None  # several end together, or none
-
-    def begin(self, raw: dict, evaluations: list[dict]) -> str | None:
-        """Brings what is written to what the run goes on from; why it should not, or None."""
-        if self.resume:
-            lines = "".join(json.dumps(entry, allow_nan=False) + "\n" for entry in evaluations)
-            write_whole(self.run_dir.metrics, lines)
-            self._events.rewrite(evaluations)
-        if self._mlflow is not None:
-            self._mlflow.begin(raw, evaluations)
-        return None if self._pruner is None else self._pruner.go_on(evaluations)
-
-    def end(self, report: dict):
-        self._events.end(report["status"])
-        if self._mlflow is not None:
-            self._mlflow.end(report)
-
-    def __call__(self, entry: dict) -> str | None:
-        """Why training should end with this evaluation, or None."""
-        with self.run_dir.metrics.open("a", encoding="utf-8") as file:
-            file.write(json.dumps(entry, allow_nan=False) + "\n")
-        self._events.write(entry)
-        parts = [f"step {entry['step']:,}", f"epoch {entry['epoch']:.2f}", f"loss {entry['train_loss']:.5g}"]
-        parts += [f"valid {task} {_figures(metrics)}" for task, metrics in entry["valid"].items()]
-        say("  ".join(parts))
-        if self._mlflow is not None:
-            self._mlflow.evaluation(entry)
-        return None if self._pruner is None else self._pruner(entry)
-
-
-def _check_tracker(config: TrainConfig):
-    """Raises InputError where the package of the tracker is missing: a run needs it only when its data are prepared."""
-    if config.tracker.name != "none":
-        from rectrain.outputs.mlflow_run import import_mlflow
-
-        import_mlflow()
-
-
-def _mlflow_run(config: TrainConfig, run_dir: RunDir):
-    if config.tracker.name == "none":
-        return None
-    from rectrain.outputs.mlflow_run import MlflowRun
-
-    return MlflowRun(config.tracker, run_dir)
-
-
-def _figures(metrics: dict) -> str:
-    shown = {name: metrics.get(name.lower()) for name in ("AUC", "logloss", "MSE", "R2")}
-    return "  ".join(f"{name} {value:.4f}" for name, value in shown.items() if value is not None)
 
 
 def _check_expectation(expect: ExpectConfig, tasks: list, report: dict):

@@ -13,7 +13,7 @@ import tensorflow as tf
 from rectrain.optimizers.parts import are_in_parts, parts_of
 
 _SMALLEST = 2**22  # numbers of a piece
-_PIECES = 32  # of a part, at most
+_PIECES = 128  # of a part, at most
 _VALUE = "VARIABLE_VALUE"
 
 
