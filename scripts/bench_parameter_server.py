@@ -25,7 +25,6 @@ from rectrain.cluster import free_addresses
 
 FEATURES = ["a", "b", "c", "d"]
 STEPS = (100, 300)
-BATCH_SIZE = 512
 SLOTS = 2  # of lazy_adam
 HEAD = (
     "rows in tables", "table, MiB", "kB a step", "CPU of servers, ms a step", "CPU of workers", "RSS of servers, MiB",
@@ -33,16 +32,16 @@ HEAD = (
 )  # fmt: skip
 
 
-def main(sizes: list[int], width: int, workers: int, servers: int):
+def main(sizes: list[int], width: int, workers: int, servers: int, batch: int):
     print(f"| {' | '.join(HEAD)} |\n{'|---' * len(HEAD)}|", flush=True)
     with tempfile.TemporaryDirectory() as folder:
-        write_data(Path(folder))
+        write_data(Path(folder), 2 * STEPS[1] * batch)
         for rows in sizes:
-            few, more = (run(Path(folder), rows, width, steps, workers, servers) for steps in STEPS)
+            few, more = (run(Path(folder), rows, width, steps, workers, servers, batch) for steps in STEPS)
             print(line(rows, width, few, more), flush=True)
 
 
-def write_data(folder: Path, num_rows: int = 2 * STEPS[1] * BATCH_SIZE):
+def write_data(folder: Path, num_rows: int):
     rng = np.random.default_rng(0)
     columns = np.column_stack([rng.integers(2, size=num_rows), rng.integers(2**40, size=(num_rows, len(FEATURES)))])
     np.savetxt(folder / "rows.csv", columns, fmt="%d", delimiter=",", header=",".join(["y", *FEATURES]), comments="")
@@ -62,12 +61,12 @@ split: {{by: order, train: 0.98, valid: 0.01, test: 0.01}}
     (folder / "data/big.yaml").write_text(text, encoding="utf-8")
 
 
-def run(folder: Path, rows: int, width: int, steps: int, workers: int, servers: int) -> dict:
+def run(folder: Path, rows: int, width: int, steps: int, workers: int, servers: int, batch: int) -> dict:
     write_config(folder, rows)
     words = [
         "model=deepfm", "data=big", "--config-dir", str(folder), "strategy=parameter_server",
         f"trainer.max_steps={steps}",
-        f"model.embedding_dim={width - 1}", "model.hidden_units=[64,32]", f"trainer.batch_size={BATCH_SIZE}",
+        f"model.embedding_dim={width - 1}", "model.hidden_units=[64,32]", f"trainer.batch_size={batch}",
         f"hydra.run.dir={folder}/run-{rows}-{steps}", "trainer.report_splits=[valid]", "trainer.keep_checkpoints=1",
     ]  # fmt: skip
     subprocess.run([sys.executable, "-m", "rectrain", "prepare", "data=big", "--config-dir", str(folder)], check=True,
@@ -152,5 +151,6 @@ if __name__ == "__main__":
     parser.add_argument("--width", type=int, default=16, help="numbers a row of the table")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--servers", type=int, default=2)
+    parser.add_argument("--batch", type=int, default=512)
     options = parser.parse_args()
-    main(options.rows, options.width, options.workers, options.servers)
+    main(options.rows, options.width, options.workers, options.servers, options.batch)
