@@ -114,14 +114,14 @@ def _members(cluster: dict, strategy: str) -> tuple[Member, ...]:
 def _addresses(cluster: dict, job: str) -> list:
     addresses = cluster.get(job, [])
     if not isinstance(addresses, list):
-        raise _wrong(f"cluster.{job}={addresses!r}: expected a list of host:port")
+        raise _wrong(f"cluster.{job}={addresses!r:.200}: expected a list of host:port")
     return addresses
 
 
 def _address(address, key: str) -> str:
     match = _ADDRESS.fullmatch(address) if isinstance(address, str) else None
     if match is None or not 0 < int(match[2]) < 65_536:
-        raise _wrong(f"{key}={address!r}: expected host:port with a port from 1 to 65535")
+        raise _wrong(f"{key}={address!r:.200}: expected host:port with a port from 1 to 65535")
     return address
 
 

@@ -18,7 +18,7 @@ def fuzz(monkeypatch):
     return fuzz
 
 
-@pytest.mark.parametrize("target", ["rows", "parquet", "config", "prepared"])
+@pytest.mark.parametrize("target", ["rows", "parquet", "config", "prepared", "clusters"])
 def test_a_few_cases(fuzz, target):
     found, failures = fuzz.run(13, 1, [target])
     assert not failures

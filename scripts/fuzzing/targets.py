@@ -20,7 +20,7 @@ from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
 from fuzzing.mutate import TEXTS, mutated_bytes, mutated_rows, mutated_table, mutated_tree, word
-from rectrain import cli, sections
+from rectrain import cli, cluster, sections
 from rectrain.console import open_terminal
 from rectrain.data.manifest import MANIFEST, SCHEMA
 from rectrain.run_dir import RunDir
@@ -412,6 +412,30 @@ class TrainedRun:
         return Case(lambda: run_command(command, self._commands[command], folder), ("run", "prepared", "data."), writes)
 
 
+class Clusters:
+    """The variable that names a cluster."""
+
+    def __init__(self, folder: Path):
+        hosts = {"chief": ["h0:2222"], "worker": ["h1:2222", "[::1]:2222"], "ps": ["h3.x-y:1"]}
+        self._told = {"cluster": hosts, "task": {"type": "worker", "index": 1}}
+
+    def make(self, rng: random.Random, folder: Path, *, mutated: bool = True) -> Case:
+        text = json.dumps(mutated_tree(self._told, rng, large=False) if mutated else self._told)
+        if mutated and rng.random() < 0.3:
+            text = mutated_bytes(text.encode("utf-8"), rng).decode("utf-8", "replace").replace("\0", " ")
+        strategy = rng.choice(("multi_worker", "parameter_server")) if mutated else "parameter_server"
+        return Case(lambda: self._read(text, strategy), (cluster.VARIABLE,))
+
+    @staticmethod
+    def _read(text: str, strategy: str):
+        os.environ[cluster.VARIABLE] = text
+        try:
+            cluster.is_told()
+            str(cluster.from_environment(strategy))
+        finally:
+            del os.environ[cluster.VARIABLE]
+
+
 TARGETS = {
     "rows": (Rows, 24),
     "parquet": (Parquet, 18),
@@ -421,4 +445,5 @@ TARGETS = {
     "online": (Online, 6),
     "overrides": (Overrides, 2),
     "run": (TrainedRun, 1),
+    "clusters": (Clusters, 4),
 }  # name -> (what makes cases, its share of them)
