@@ -118,7 +118,7 @@ BAD_FILES = {
     ),
     "UTF-16": (WHOLE.decode().encode("utf-16"), [], ["train.tsv: ", "UTF-16", "iconv"]),
     "gzip cut short": (
-        gzip.compress(WHOLE)[:-2000],
+        gzip.compress(WHOLE, mtime=0)[:-2000],
         [],
         ["train.tsv: the gzip data are cut short or damaged", "gzip -t", "data.files"],
     ),
