@@ -37,7 +37,7 @@ NOT_RUN = {  # line of a page: why
     "rectrain model=dcn data=criteo strategy=mirrored strategy.devices=[gpu:0,gpu:1]": "needs two GPUs",
 }
 SMALLER = {  # what a page says: what is run instead
-    "bench_mirrored.py bench.steps=50": "bench_mirrored.py --rounds 1 --model lr bench.steps=10 bench.vocabulary=5000",
+    "--rounds 7 bench.steps=50": "--rounds 1 --model lr bench.steps=10 bench.vocabulary=5000",
     "--vocabularies 100000 1000000 10000000": "--vocabularies 1000 --steps 2",
     "bench_parameter_server.py'": "bench_parameter_server.py --rows 1000'",
     "strategy=mirrored trainer.batch_size": "strategy=mirrored strategy.cpu_replicas=2 trainer.batch_size",
