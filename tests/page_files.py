@@ -64,6 +64,10 @@ def downloads(folder):
     (folder / "downloads.txt").write_text(f"frappe_x1 url file://{archive}\n", encoding="utf-8")
 
 
+def scripts(folder):
+    (folder / "scripts").symlink_to(ROOT / "scripts")
+
+
 def libfm(folder):
     miniatures.write_libfm(miniatures.MOVIELENS, folder)
     for split, name in {"train": "train", "valid": "validation", "test": "test"}.items():
@@ -112,19 +116,20 @@ def preparation(folder):
 
 
 def recipes(folder):
-    (folder / "scripts").symlink_to(ROOT / "scripts")
+    scripts(folder)
     downloads(folder)
     libfm(folder)
 
 
 GIVEN = {
     "README.md": readme,
-    "docs/benchmarks.md": lambda folder: (folder / "scripts").symlink_to(ROOT / "scripts"),
+    "docs/benchmarks.md": scripts,
     "docs/online.md": online,
     "docs/own_dataset.md": own_dataset,
     "docs/preparation.md": preparation,
     "docs/quick_start.md": lambda folder: days(folder, ".gz"),
     "docs/recipes.md": recipes,
+    "docs/scaling.md": scripts,
     "docs/sequences.md": lambda folder: csv(folder / "log.csv", shop_event, header="user,item,category,action,time"),
     "docs/serving.md": lambda folder: [criteo(folder / "new/1.tsv"), criteo(folder / "labelled/1.tsv")],
     "docs/sweeps.md": lambda folder: criteo(folder / "train_110k.tsv.gz"),
